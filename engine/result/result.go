@@ -1,0 +1,348 @@
+// Package result is what a run found: plain data with a versioned JSON form.
+// Reporters read nothing else, so whatever a report says can be said again
+// later from the file.
+//
+// Durations are integers in nanoseconds with the unit in the name, shares are
+// numbers from 0 to 1, and empty lists are [] in JSON, never null. Fields are
+// only ever added; FormatVersion changes when one has to change its meaning.
+package result
+
+import (
+	"encoding/json"
+	"io"
+	"time"
+
+	"github.com/shadowaudit/shadowaudit/lang/pos"
+)
+
+// FormatVersion is the version of the JSON document.
+const FormatVersion = "1.0"
+
+// Run is the result of one run of the tool.
+type Run struct {
+	FormatVersion string    `json:"format_version"`
+	Tool          Tool      `json:"tool"`
+	Verdict       Verdict   `json:"verdict"`
+	Seed          uint64    `json:"seed"`
+	StartedAt     time.Time `json:"started_at"`
+	DurationNS    int64     `json:"duration_ns"`
+	Interrupted   bool      `json:"interrupted"` // stopped before the end of the traffic
+	Specs         []Spec    `json:"specs"`
+	Audits        []Audit   `json:"audits"`
+}
+
+// Tool is the program that wrote the document.
+type Tool struct {
+	Name    string `json:"name"`
+	Version string `json:"version"`
+}
+
+// Spec is a spec file that was run.
+type Spec struct {
+	Path   string `json:"path"`
+	SHA256 string `json:"sha256"` // of the file's bytes, in hex
+}
+
+// Audit is the result of one audit block.
+type Audit struct {
+	Name        string     `json:"name"`
+	Verdict     Verdict    `json:"verdict"`
+	Reason      string     `json:"reason"` // one sentence: why this verdict
+	Origin      Origin     `json:"origin"`
+	PlanDigest  string     `json:"plan_digest"`
+	StartedAt   time.Time  `json:"started_at"`
+	DurationNS  int64      `json:"duration_ns"`
+	Source      string     `json:"source"` // "gor.peak_hour: traffic/peak_hour.gor"
+	Baseline    Target     `json:"baseline"`
+	Candidate   Target     `json:"candidate"`
+	Traffic     Traffic    `json:"traffic"`
+	Outcomes    Outcomes   `json:"outcomes"`
+	Replay      Replay     `json:"replay"`
+	Endpoints   []Endpoint `json:"endpoints"`
+	Gates       []Gate     `json:"gates"`
+	Differences []Diff     `json:"differences"`
+	Rules       []Rule     `json:"rules"` // what each compare rule excused
+	Scrub       Scrub      `json:"scrub"`
+	Notes       []Note     `json:"notes"`
+}
+
+// Origin is a place in a spec, in the short form of the document.
+type Origin struct {
+	File   string `json:"file"`
+	Line   int    `json:"line"`
+	Column int    `json:"column"`
+}
+
+// OriginOf gives the short form of r.
+func OriginOf(r pos.Range) Origin {
+	return Origin{File: r.File, Line: r.Start.Line, Column: r.Start.Column}
+}
+
+// Target is one side of an audit.
+type Target struct {
+	Name string `json:"name"` // name of the target block, or "recorded"
+	URL  string `json:"url"`  // "" for recorded
+}
+
+// Traffic accounts for every exchange that was read. The first group adds up:
+//
+//	read = selected + excluded + sampled_out + outside_window + unsafe_skipped + scrub_dropped
+//	selected = outcomes.total + not_sent
+//
+// What a reader could not turn into an exchange stands beside it.
+type Traffic struct {
+	Read          int64 `json:"read"`           // requests, with or without a response
+	Paired        int64 `json:"paired"`         // of them, with their recorded response
+	Selected      int64 `json:"selected"`       // of them, meant to be sent
+	Excluded      int64 `json:"excluded"`       // left out by a rule of select
+	SampledOut    int64 `json:"sampled_out"`    // left out by sample
+	OutsideWindow int64 `json:"outside_window"` // left out by from, to or limit
+	UnsafeSkipped int64 `json:"unsafe_skipped"` // could change something at a target
+	ScrubDropped  int64 `json:"scrub_dropped"`  // could not be scrubbed, so not passed on
+	NotSent       int64 `json:"not_sent"`       // selected, but the run was interrupted
+
+	Records           int64 `json:"records"`            // what the recording calls a record
+	Malformed         int64 `json:"malformed"`          // records that are no HTTP message
+	OrphanResponses   int64 `json:"orphan_responses"`   // responses without their request
+	Truncated         int64 `json:"truncated"`          // messages of which a part is missing
+	ReplayedResponses int64 `json:"replayed_responses"` // GoReplay's type 3: not production's answers
+	NotHTTP           int64 `json:"not_http"`           // entries that never reached a server
+	ForeignHost       int64 `json:"foreign_host"`       // entries for hosts that the source leaves out
+
+	FirstAt time.Time `json:"first_at"` // recorded time of the first selected exchange; zero: none
+	LastAt  time.Time `json:"last_at"`
+}
+
+// Balanced reports whether the counters that must add up do.
+func (t *Traffic) Balanced(o Outcomes) bool {
+	return t.Read == t.Selected+t.Excluded+t.SampledOut+t.OutsideWindow+t.UnsafeSkipped+t.ScrubDropped &&
+		t.Selected == o.Total+t.NotSent
+}
+
+// Outcomes counts pairs by the way they ended; the five add up to Total.
+type Outcomes struct {
+	Total        int64 `json:"total"`
+	Matched      int64 `json:"matched"`
+	Ignored      int64 `json:"ignored"`      // differs only where a rule says so
+	Mismatched   int64 `json:"mismatched"`   // differs where it counts
+	Failed       int64 `json:"failed"`       // at least one side gave no complete response
+	Inconclusive int64 `json:"inconclusive"` // could not be judged
+}
+
+// Add counts o into the receiver.
+func (o *Outcomes) Add(p Outcomes) {
+	o.Total += p.Total
+	o.Matched += p.Matched
+	o.Ignored += p.Ignored
+	o.Mismatched += p.Mismatched
+	o.Failed += p.Failed
+	o.Inconclusive += p.Inconclusive
+}
+
+// Replay says how true the load was to the plan.
+type Replay struct {
+	LatenessNS  Lateness `json:"lateness_ns"`   // how long after its due time a request left
+	RatePerS    float64  `json:"rate_per_s"`    // pairs sent per second
+	PeakPending int64    `json:"peak_pending"`  // most pairs that were due and not answered at one time
+	PlannedNS   int64    `json:"planned_ns"`    // first due time to last due time
+	SentNS      int64    `json:"sent_ns"`       // first send to last answer
+	UnsafeSent  int64    `json:"unsafe_sent"`   // pairs whose method may change something
+	MaxInFlight int      `json:"max_in_flight"` // the bound on pairs in flight
+}
+
+// Lateness is a distribution of delays, in nanoseconds.
+type Lateness struct {
+	P50 int64 `json:"p50"`
+	P99 int64 `json:"p99"`
+	Max int64 `json:"max"`
+}
+
+// Endpoint is what one endpoint did.
+type Endpoint struct {
+	Endpoint  string   `json:"endpoint"` // "GET /api/orders/{id}"
+	Outcomes  Outcomes `json:"outcomes"`
+	Baseline  Side     `json:"baseline"`
+	Candidate Side     `json:"candidate"`
+}
+
+// Side is what one target did at one endpoint.
+type Side struct {
+	LatencyNS Latency          `json:"latency_ns"` // of complete responses and time-outs
+	Errors    int64            `json:"errors"`     // status 500 and above, or no complete response
+	Statuses  map[string]int64 `json:"statuses"`   // by status code
+	Failures  map[string]int64 `json:"failures"`   // by what went wrong
+}
+
+// Latency summarises a distribution of latencies, in nanoseconds, from the
+// first byte sent to the last byte received.
+type Latency struct {
+	P50  int64 `json:"p50"`
+	P90  int64 `json:"p90"`
+	P95  int64 `json:"p95"`
+	P99  int64 `json:"p99"`
+	Max  int64 `json:"max"`
+	Mean int64 `json:"mean"`
+}
+
+// Unit is what a gate's numbers count.
+type Unit string
+
+// The units of gates.
+const (
+	Nanoseconds Unit = "ns"
+	Share       Unit = "share" // 0 to 1
+	PerSecond   Unit = "per_s"
+)
+
+// Gate is the result of one gate for one cohort value; a gate without cohorts
+// has one.
+type Gate struct {
+	Name     string            `json:"name"`
+	Metric   string            `json:"metric"`
+	Verdict  Verdict           `json:"verdict"`
+	Cohort   map[string]string `json:"cohort"` // cohort name to value; {} for all the traffic
+	Unit     Unit              `json:"unit"`
+	Observed *float64          `json:"observed"` // at the candidate; null: nothing to measure
+	Baseline *float64          `json:"baseline"` // at the baseline, on the same requests
+	Limit    string            `json:"limit"`    // as the spec says it: "max 250ms, max_increase 10%"
+	Samples  int64             `json:"samples"`
+	Reason   string            `json:"reason"` // one sentence with the figures
+	Origin   Origin            `json:"origin"`
+	Snippet  string            `json:"snippet"` // the line of the spec
+}
+
+// DiffKind says in what way two responses differ at a path.
+type DiffKind string
+
+// The kinds of difference.
+const (
+	KindValue    DiffKind = "value"    // same type, other value
+	KindType     DiffKind = "type"     // other JSON type
+	KindMissing  DiffKind = "missing"  // only the baseline has it
+	KindExtra    DiffKind = "extra"    // only the candidate has it
+	KindOrder    DiffKind = "order"    // same elements, other order
+	KindLength   DiffKind = "length"   // other number of elements
+	KindStatus   DiffKind = "status"   // other status code
+	KindHeader   DiffKind = "header"   // other header field
+	KindEncoding DiffKind = "encoding" // other content coding
+	KindFormat   DiffKind = "format"   // other media type, or a body that is not what it says
+)
+
+// Diff is one difference, summed over the pairs that show it.
+type Diff struct {
+	Fingerprint string   `json:"fingerprint"` // stable from run to run; begins with its version
+	Endpoint    string   `json:"endpoint"`
+	Path        string   `json:"path"` // jq, with [] for list positions
+	Kind        DiffKind `json:"kind"`
+	Pairs       int64    `json:"pairs"`
+	Share       float64  `json:"share"`      // of the endpoint's pairs with both responses complete
+	Baseline    string   `json:"baseline"`   // the value in the example: scrubbed, cut
+	Candidate   string   `json:"candidate"`  // the same at the candidate
+	Example     Example  `json:"example"`    // the earliest pair that shows it
+	IgnoredBy   string   `json:"ignored_by"` // the rule that excuses it; "" when it counts
+}
+
+// Example is one pair, as far as a report may show it.
+type Example struct {
+	Seq     int64  `json:"seq"`     // place among the exchanges read, from 0
+	ID      string `json:"id"`      // the recording's id
+	Request string `json:"request"` // "GET /api/orders/17?full=1", scrubbed, cut
+}
+
+// Rule is what one rule of a compare block did.
+type Rule struct {
+	Rule   string `json:"rule"` // ignore, unordered, keyed, tolerance
+	Path   string `json:"path"` // the jq of the rule
+	Hits   int64  `json:"hits"` // differences that it excused
+	Errors int64  `json:"errors"`
+	Origin Origin `json:"origin"`
+}
+
+// Scrub is what de-identification did. It holds no values.
+type Scrub struct {
+	Disabled bool         `json:"disabled"` // scrub = none
+	Reason   string       `json:"reason"`   // the reason that the spec gives for it
+	Packs    []string     `json:"packs"`
+	KeyID    string       `json:"key_id"` // tells keys apart, reveals none; "ephemeral" for a key of this run
+	Rules    []ScrubRule  `json:"rules"`
+	Dropped  []ScrubCount `json:"dropped"` // exchanges not passed on, by reason
+}
+
+// ScrubRule counts what one rule replaced.
+type ScrubRule struct {
+	Name string `json:"name"`
+	Hits int64  `json:"hits"`
+}
+
+// ScrubCount counts exchanges by reason.
+type ScrubCount struct {
+	Reason string `json:"reason"`
+	Count  int64  `json:"count"`
+}
+
+// Note is something that the reader of a report should know.
+type Note struct {
+	Severity string `json:"severity"` // "info" or "warning"
+	Text     string `json:"text"`     // a sentence
+}
+
+// Normalize replaces absent lists and maps by empty ones, so that the document
+// has no nulls where it promises lists.
+func (r *Run) Normalize() {
+	r.FormatVersion = FormatVersion
+	list(&r.Specs)
+	list(&r.Audits)
+	for i := range r.Audits {
+		a := &r.Audits[i]
+		list(&a.Endpoints)
+		list(&a.Gates)
+		list(&a.Differences)
+		list(&a.Rules)
+		list(&a.Notes)
+		list(&a.Scrub.Packs)
+		list(&a.Scrub.Rules)
+		list(&a.Scrub.Dropped)
+		for j := range a.Endpoints {
+			for _, s := range []*Side{&a.Endpoints[j].Baseline, &a.Endpoints[j].Candidate} {
+				dict(&s.Statuses)
+				dict(&s.Failures)
+			}
+		}
+		for j := range a.Gates {
+			if a.Gates[j].Cohort == nil {
+				a.Gates[j].Cohort = map[string]string{}
+			}
+		}
+	}
+}
+
+func list[T any](s *[]T) {
+	if *s == nil {
+		*s = []T{}
+	}
+}
+
+func dict(m *map[string]int64) {
+	if *m == nil {
+		*m = map[string]int64{}
+	}
+}
+
+// Write writes the document to w, indented and with a final line feed. The
+// same run gives the same bytes.
+func (r *Run) Write(w io.Writer) error {
+	r.Normalize()
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(r)
+}
+
+// Read reads a document that Write wrote.
+func Read(rd io.Reader) (*Run, error) {
+	var r Run
+	if err := json.NewDecoder(rd).Decode(&r); err != nil {
+		return nil, err
+	}
+	return &r, nil
+}
