@@ -1,0 +1,373 @@
+// Package replay sends exchanges at their due times, whatever the responses
+// do: a slow target makes requests late, never fewer. Steps come in, pairs of
+// outcomes go out, and how late each request left is measured on the way.
+package replay
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/shadowaudit/shadowaudit/engine/traffic"
+)
+
+// DefaultMaxInFlight bounds the pairs in flight when the spec does not.
+const DefaultMaxInFlight = 256
+
+// Config says how to replay.
+type Config struct {
+	Timing      Timing        `json:"timing"`
+	Speed       float64       `json:"speed,omitempty"`      // recorded: 2 is twice as fast
+	Rate        float64       `json:"rate,omitempty"`       // constant, ramp: requests per second, at last
+	StartRate   float64       `json:"start_rate,omitempty"` // ramp: at first
+	Over        time.Duration `json:"over_ns,omitempty"`    // ramp: how long it takes
+	MaxGap      time.Duration `json:"max_gap_ns,omitempty"` // recorded: longer idle times are cut to this
+	MaxInFlight int           `json:"max_in_flight"`        // pairs sent and not answered; 0: DefaultMaxInFlight
+	Seed        uint64        `json:"-"`                    // decides which side goes first
+}
+
+// Conn is a conversation with one side of an audit, over one connection.
+type Conn interface {
+	// Do obtains the side's answer to the request of x.
+	Do(x *traffic.Exchange) traffic.Outcome
+	Close() error
+}
+
+// Target opens conversations.
+type Target interface{ Open() Conn }
+
+// TargetFunc is a function that is a Target.
+type TargetFunc func() Conn
+
+// Open calls f.
+func (f TargetFunc) Open() Conn { return f() }
+
+// Step is one exchange that is to be sent.
+type Step struct {
+	Seq      int64 // place among the exchanges read, from 0
+	Exchange *traffic.Exchange
+	Endpoint string
+	Cohorts  []string // one value for each declared cohort
+}
+
+// Pair is what came of a step.
+type Pair struct {
+	*Step
+	Due                 time.Duration // from the start of the replay
+	Lateness            time.Duration // from the due time to the moment of sending
+	Baseline, Candidate traffic.Outcome
+}
+
+// Stats says how true a replay was to its plan.
+type Stats struct {
+	Sent, NotSent       int64
+	P50, P99, Max       time.Duration // lateness
+	PeakPending         int64
+	FirstDue, LastDue   time.Duration
+	FirstSent, LastDone time.Time
+}
+
+// Scheduler replays the steps of one audit.
+type Scheduler struct {
+	cfg                 Config
+	pacer               Pacer
+	baseline, candidate Target
+	done                func(*Pair)
+
+	// sleep waits until a moment, or until ctx ends. Tests replace it.
+	sleep func(ctx context.Context, until time.Time)
+
+	slots chan struct{} // one for each pair that may be in flight
+	wg    sync.WaitGroup
+
+	mu        sync.Mutex
+	room      sync.Cond // pending or pendingSize fell
+	pending   int64     // steps handed out and not finished
+	bytes     int64     // their bodies
+	lanes     map[string]*lane
+	idle      []*lane // lanes of sessions without work, longest idle first
+	spare     []*lane // lanes for steps without session
+	stopped   bool
+	stats     Stats
+	latencies []int64 // lateness of each pair sent, ns
+}
+
+// New prepares a replay. done is called once for each pair, from several
+// goroutines at once.
+func New(cfg Config, baseline, candidate Target, done func(*Pair)) (*Scheduler, error) {
+	if cfg.MaxInFlight <= 0 {
+		cfg.MaxInFlight = DefaultMaxInFlight
+	}
+	pacer, err := NewPacer(cfg)
+	if err != nil {
+		return nil, err
+	}
+	s := &Scheduler{
+		cfg: cfg, pacer: pacer, baseline: baseline, candidate: candidate, done: done,
+		sleep: sleepUntil,
+		slots: make(chan struct{}, cfg.MaxInFlight),
+		lanes: map[string]*lane{},
+	}
+	s.room.L = &s.mu
+	return s, nil
+}
+
+// What may wait for its session or for a slot. The first bound is for
+// bookkeeping, the second for memory.
+const (
+	maxQueued      = 4096
+	maxQueuedBytes = 128 << 20
+	// maxIdle is how many sessions keep their connections between requests.
+	maxIdle = 256
+)
+
+// Run sends every step that arrives until steps is closed or ctx ends, and
+// returns when each of them is done. What was handed to Run and not sent
+// because ctx ended is counted in Stats.NotSent.
+func (s *Scheduler) Run(ctx context.Context, steps <-chan *Step) Stats {
+	var start, first time.Time
+	var n int64
+	release := context.AfterFunc(ctx, s.stop)
+	defer release()
+	for step := range steps {
+		at := step.Exchange.At
+		if n == 0 {
+			start, first = time.Now(), at
+		}
+		due := s.pacer.Due(n, max(0, at.Sub(first)))
+		if n == 0 {
+			s.stats.FirstDue = due
+		}
+		s.stats.LastDue = due
+		n++
+		when := start.Add(due)
+		if s.cfg.Timing == Unpaced {
+			when = time.Now() // nothing is late that was never due
+		}
+		s.sleep(ctx, when)
+		s.dispatch(step, due, when)
+	}
+	s.wg.Wait()
+	s.closeAll()
+	return s.finish()
+}
+
+// stop keeps everything that has not been sent from being sent.
+func (s *Scheduler) stop() {
+	s.mu.Lock()
+	s.stopped = true
+	s.room.Broadcast()
+	s.mu.Unlock()
+}
+
+// job is a step that has its due time.
+type job struct {
+	step *Step
+	due  time.Duration
+	at   time.Time // the due time on the clock
+}
+
+// lane carries the pairs of one session, one after the other, over its own
+// connection to each side.
+type lane struct {
+	session             string
+	baseline, candidate Conn
+	queue               []job
+	busy                bool
+}
+
+// dispatch hands a step to its lane. It waits while too much waits already;
+// then requests become late, and the lateness shows it.
+func (s *Scheduler) dispatch(step *Step, due time.Duration, at time.Time) {
+	size := int64(len(step.Exchange.Request.Body.Bytes))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for !s.stopped && s.pending > 0 && (s.pending >= int64(s.cfg.MaxInFlight+maxQueued) || s.bytes+size > maxQueuedBytes) {
+		s.room.Wait()
+	}
+	if s.stopped {
+		s.stats.NotSent++
+		return
+	}
+	s.pending++
+	s.bytes += size
+	s.stats.PeakPending = max(s.stats.PeakPending, s.pending)
+	j := job{step, due, at}
+	if session := step.Exchange.Session; session != "" {
+		s.enqueue(session, j)
+		return
+	}
+	s.wg.Go(func() { s.runAlone(j) })
+}
+
+// enqueue adds j to the lane of its session and starts the lane when it
+// sleeps. s.mu is held.
+func (s *Scheduler) enqueue(session string, j job) {
+	l := s.lanes[session]
+	if l == nil {
+		l = s.newLane()
+		l.session = session
+		s.lanes[session] = l
+	}
+	l.queue = append(l.queue, j)
+	if l.busy {
+		return
+	}
+	l.busy = true
+	if i := slices.Index(s.idle, l); i >= 0 {
+		s.idle = slices.Delete(s.idle, i, i+1)
+	}
+	s.wg.Go(func() { s.runLane(l) })
+}
+
+func (s *Scheduler) newLane() *lane {
+	return &lane{baseline: s.baseline.Open(), candidate: s.candidate.Open()}
+}
+
+// runLane sends what is queued in l, in order, until nothing is.
+func (s *Scheduler) runLane(l *lane) {
+	for {
+		s.mu.Lock()
+		if len(l.queue) == 0 {
+			l.queue, l.busy = nil, false
+			evicted := s.park(l)
+			s.mu.Unlock()
+			evicted.close()
+			return
+		}
+		j := l.queue[0]
+		l.queue[0] = job{}
+		l.queue = l.queue[1:]
+		s.mu.Unlock()
+		s.slots <- struct{}{}
+		s.send(l, j)
+		<-s.slots
+	}
+}
+
+// park puts an idle lane aside with its connections, and returns the lane that
+// has been idle longest when there are too many. Its session may come back; it
+// then gets new connections. s.mu is held.
+func (s *Scheduler) park(l *lane) (evicted *lane) {
+	s.idle = append(s.idle, l)
+	if len(s.idle) <= maxIdle {
+		return nil
+	}
+	evicted = s.idle[0]
+	s.idle = slices.Delete(s.idle, 0, 1)
+	delete(s.lanes, evicted.session)
+	return evicted
+}
+
+// runAlone sends a step that belongs to no session over any spare connection.
+func (s *Scheduler) runAlone(j job) {
+	s.slots <- struct{}{}
+	defer func() { <-s.slots }()
+	s.mu.Lock()
+	var l *lane
+	if n := len(s.spare); n > 0 {
+		l, s.spare = s.spare[n-1], s.spare[:n-1]
+	} else {
+		l = s.newLane()
+	}
+	s.mu.Unlock()
+	s.send(l, j)
+	s.mu.Lock()
+	s.spare = append(s.spare, l)
+	s.mu.Unlock()
+}
+
+// send asks both sides at the same moment, which of them first being a matter
+// of chance that the seed decides, and passes the pair on.
+func (s *Scheduler) send(l *lane, j job) {
+	s.mu.Lock()
+	if s.stopped {
+		s.stats.NotSent++
+		s.settle(j)
+		s.mu.Unlock()
+		return
+	}
+	s.mu.Unlock()
+
+	p := &Pair{Step: j.step, Due: j.due}
+	x := j.step.Exchange
+	now := time.Now()
+	if s.cfg.Timing != Unpaced {
+		p.Lateness = max(0, now.Sub(j.at))
+	}
+	var other sync.WaitGroup
+	if coin(s.cfg.Seed, j.step.Seq) {
+		other.Go(func() { p.Baseline = l.baseline.Do(x) })
+		p.Candidate = l.candidate.Do(x)
+	} else {
+		other.Go(func() { p.Candidate = l.candidate.Do(x) })
+		p.Baseline = l.baseline.Do(x)
+	}
+	other.Wait()
+	end := time.Now()
+	s.done(p)
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stats.Sent++
+	s.latencies = append(s.latencies, int64(p.Lateness))
+	if s.stats.FirstSent.IsZero() || now.Before(s.stats.FirstSent) {
+		s.stats.FirstSent = now
+	}
+	if end.After(s.stats.LastDone) {
+		s.stats.LastDone = end
+	}
+	s.settle(j)
+}
+
+// settle gives back the room that j took. s.mu is held.
+func (s *Scheduler) settle(j job) {
+	s.pending--
+	s.bytes -= int64(len(j.step.Exchange.Request.Body.Bytes))
+	s.room.Signal()
+}
+
+// coin decides by the seed which side of a pair is asked first: SplitMix64
+// (Steele, Lea, Flood 2014) over seed and number.
+func coin(seed uint64, seq int64) bool {
+	z := seed + uint64(seq+1)*0x9e3779b97f4a7c15
+	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
+	z = (z ^ z>>27) * 0x94d049bb133111eb
+	return (z^z>>31)&1 == 1
+}
+
+func (l *lane) close() {
+	if l != nil {
+		l.baseline.Close()
+		l.candidate.Close()
+	}
+}
+
+func (s *Scheduler) closeAll() {
+	for _, l := range s.lanes {
+		l.close()
+	}
+	for _, l := range s.spare {
+		l.close()
+	}
+}
+
+func (s *Scheduler) finish() Stats {
+	if n := len(s.latencies); n > 0 {
+		slices.Sort(s.latencies)
+		at := func(q float64) time.Duration { return time.Duration(s.latencies[rank(q, n)]) }
+		s.stats.P50, s.stats.P99, s.stats.Max = at(0.5), at(0.99), time.Duration(s.latencies[n-1])
+	}
+	return s.stats
+}
+
+// rank is the index of the smallest of n sorted values that has at least a
+// share q of them at or below it.
+func rank(q float64, n int) int {
+	i := int(q * float64(n))
+	if float64(i) == q*float64(n) && i > 0 {
+		i--
+	}
+	return min(i, n-1)
+}
