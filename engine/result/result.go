@@ -168,7 +168,7 @@ type Endpoint struct {
 // Side is what one target did at one endpoint.
 type Side struct {
 	LatencyNS Latency          `json:"latency_ns"` // of complete responses and time-outs
-	Errors    int64            `json:"errors"`     // status 500 and above, or no complete response
+	Errors    int64            `json:"errors"`     // status 500 and above, or no complete response; interruptions are not the target's
 	Statuses  map[string]int64 `json:"statuses"`   // by status code
 	Failures  map[string]int64 `json:"failures"`   // by what went wrong
 }

@@ -1,0 +1,215 @@
+// Package judge turns pairs into a verdict. What comes in is one Pair per
+// request: how both sides answered, and where the answers differ. What goes
+// out is Findings: the results of the gates, the endpoints, the differences
+// summed over the pairs, and the verdict of the audit with its reason.
+//
+// A pair is kept as 32 bytes, so quantiles are exact. Everything in Findings
+// is a function of the set of pairs: neither the order in which they come nor
+// the goroutines that bring them change a byte of it.
+//
+// The judge decides nothing without evidence. Without samples, with fewer
+// than the metric needs, or with a baseline that failed too often to be a
+// measure, the verdict is inconclusive, and a baseline that never answered is
+// an error.
+package judge
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/shadowaudit/shadowaudit/engine/result"
+	"github.com/shadowaudit/shadowaudit/engine/traffic"
+	"github.com/shadowaudit/shadowaudit/lang/pos"
+)
+
+// Endpoint is the name that a gate's Per has for the endpoint of a pair. All
+// other names are those of cohorts.
+const Endpoint = "endpoint"
+
+// Config says what to judge, and by what.
+type Config struct {
+	Gates []Gate
+
+	// BaselineRecorded says that the baseline is the recording. Its latencies
+	// may be unknown, and then a gate can still hold the candidate to max.
+	BaselineRecorded bool
+
+	// MaxBaselineFailures is the share of pairs to which the baseline may give
+	// no complete response before the audit can no longer pass. 0 stands for
+	// DefaultTolerance, a negative value for none at all.
+	MaxBaselineFailures float64
+
+	// MaxUnjudged is the share of pairs that may be inconclusive before a gate
+	// on mismatches can no longer pass. Its zero and negative values are those
+	// of MaxBaselineFailures.
+	MaxUnjudged float64
+}
+
+// DefaultTolerance is the share of pairs without evidence that a verdict bears
+// when nothing is said.
+const DefaultTolerance = 0.05
+
+// Gate is a declared limit. At least one of Max, Min and MaxIncrease is set.
+type Gate struct {
+	Name        string
+	Metric      Metric
+	Max         *Limit // the candidate's value is at most this
+	Min         *Limit // the candidate's value is at least this
+	MaxIncrease *Limit // the candidate's value is above the baseline's by at most this
+	Per         []string
+	MinSamples  int // 0: the metric's default
+	Origin      pos.Range
+	Snippet     string // the line of the spec
+}
+
+// Limit is a bound. A value that equals it is within it.
+type Limit struct {
+	Value    float64 // ns, share or per second, after the metric; a share of the baseline's value if Relative
+	Relative bool    // only for MaxIncrease
+	Text     string  // as the spec says it: "250ms"
+}
+
+// Pair is what came of one request.
+type Pair struct {
+	Seq      int64 // place among the exchanges read; no two pairs share one
+	Endpoint string
+	Cohorts  []string // values, in the order of the names given to New
+	Outcome  result.Outcome
+	Reason   string // why the pair is inconclusive; one of a few fixed texts
+
+	Baseline, Candidate SideFacts
+
+	Differences []Diff
+
+	// Values gives the values of Differences[i] at both sides, and Example the
+	// request, as a report may show them: scrubbed. They are called while Add
+	// runs and only for the earliest pair that shows a difference, because to
+	// scrub every value of every pair would cost more than to compare them.
+	// Either may be nil.
+	Values  func(i int) (baseline, candidate string)
+	Example func() result.Example
+}
+
+// SideFacts is how one side answered.
+type SideFacts struct {
+	Latency int64 // ns, first byte sent to last byte received or to the time-out; 0: unknown
+	Status  int
+	Failure traffic.Failure
+}
+
+// Diff is one difference of a pair.
+type Diff struct {
+	Path      string
+	Kind      result.DiffKind
+	IgnoredBy string // the rule that excuses it; "" when it counts
+}
+
+// Judge collects pairs. Its methods may be called by many goroutines.
+type Judge struct {
+	cfg     Config
+	gates   []*gate
+	cohorts []string
+
+	mu          sync.Mutex
+	rows        rows
+	endpoints   names
+	values      names // cohort values of a pair, joined
+	failures    names
+	reasons     map[string]int64 // of inconclusive pairs
+	differences differences
+
+	mismatched, failed, done atomic.Int64
+}
+
+// New returns a judge for pairs with cohort values of the given names. A gate
+// without a limit, with an unknown metric or a limit that its metric cannot
+// have, or per something that is not a cohort is an error: it would judge
+// nothing, and silently.
+func New(cfg Config, cohorts []string) (*Judge, error) {
+	cfg.MaxBaselineFailures = tolerance(cfg.MaxBaselineFailures)
+	cfg.MaxUnjudged = tolerance(cfg.MaxUnjudged)
+	j := &Judge{cfg: cfg, cohorts: slices.Clone(cohorts), reasons: map[string]int64{}}
+	for _, g := range cfg.Gates {
+		c, err := compile(g, j.cohorts)
+		if err != nil {
+			return nil, fmt.Errorf("gate %q: %w", g.Name, err)
+		}
+		j.gates = append(j.gates, c)
+	}
+	return j, nil
+}
+
+func tolerance(v float64) float64 {
+	if v == 0 {
+		return DefaultTolerance
+	}
+	return max(v, 0)
+}
+
+// Add takes in a pair. It keeps nothing of p but strings.
+func (j *Judge) Add(p *Pair) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+
+	endpoint := j.endpoints.id(p.Endpoint)
+	j.rows.add(row{
+		endpoint:         endpoint,
+		cohorts:          j.values.id(joined(p.Cohorts, len(j.cohorts))),
+		outcome:          p.Outcome,
+		baselineLatency:  latency(p.Baseline),
+		candidateLatency: latency(p.Candidate),
+		baselineStatus:   status(p.Baseline),
+		candidateStatus:  status(p.Candidate),
+		baselineFailure:  j.failure(p.Baseline.Failure),
+		candidateFailure: j.failure(p.Candidate.Failure),
+	})
+	if p.Outcome >= result.PairInconclusive {
+		j.reasons[cmp.Or(p.Reason, "no reason given")]++
+	}
+	j.differences.add(p)
+
+	j.done.Add(1)
+	switch p.Outcome {
+	case result.PairMismatched:
+		j.mismatched.Add(1)
+	case result.PairFailed:
+		j.failed.Add(1)
+	}
+}
+
+// Live gives counts of the pairs so far, for a progress display.
+func (j *Judge) Live() (mismatched, failed, done int64) {
+	return j.mismatched.Load(), j.failed.Load(), j.done.Load()
+}
+
+// latency is the latency that counts: of a complete response, or of a
+// time-out, which took at least as long as that. Other failures have none: a
+// connection refused in a microsecond is not a fast answer.
+func latency(s SideFacts) int64 {
+	if s.Failure != traffic.NoFailure && s.Failure != traffic.TimedOut {
+		return 0
+	}
+	return max(s.Latency, 0)
+}
+
+func status(s SideFacts) uint16 {
+	return uint16(min(max(s.Status, 0), 1<<16-1))
+}
+
+// failure interns f. There are far fewer kinds of failure than numbers for
+// them; if it should be otherwise, the rest shares the last one.
+func (j *Judge) failure(f traffic.Failure) uint8 {
+	if f == traffic.NoFailure {
+		return 0
+	}
+	if j.failures.len() == 0 {
+		j.failures.id("") // 0 is the complete response
+	}
+	if j.failures.len() >= 255 && !j.failures.has(string(f)) {
+		f = "other failure"
+	}
+	return uint8(j.failures.id(string(f)))
+}
