@@ -1,0 +1,233 @@
+package schema
+
+// Root gives the whole language: the file as a block without a type. Callers
+// must not change it.
+func Root() *Block { return &root }
+
+// Metrics lists every metric that a gate can judge.
+func Metrics() []MetricInfo { return metrics }
+
+var metrics = []MetricInfo{
+	{"latency.p50", Time, false, "Half of the requests were answered at least this fast."},
+	{"latency.p90", Time, false, "Nine of ten requests were answered at least this fast."},
+	{"latency.p95", Time, false, "95 % of the requests were answered at least this fast."},
+	{"latency.p99", Time, false, "99 % of the requests were answered at least this fast."},
+	{"latency.p999", Time, false, "99.9 % of the requests were answered at least this fast."},
+	{"latency.mean", Time, false, "The arithmetic mean of the latencies."},
+	{"latency.max", Time, false, "The slowest answer."},
+	{"errors.rate", Part, false, "The share of requests to which the candidate answered with a status of 500 or more, or not completely."},
+	{"mismatches.rate", Part, false, "The share of comparable pairs at which the candidate behaves otherwise than the baseline."},
+	{"failures.rate", Part, false, "The share of pairs for which at least one side gave no complete response."},
+	{"throughput", Speed, true, "Answered pairs per second."},
+}
+
+// Keyword sets that decoding shares with the reference.
+var (
+	timings     = []string{"recorded", "constant", "ramp", "unpaced"}
+	actions     = []string{"remove", "pseudonymize", "mask", "keep"}
+	packs       = []string{"secrets@1", "pci@1", "gdpr@1"}
+	nameLabel   = Label{Name: "name", Doc: "An identifier, by which other blocks refer to it."}
+	titleLabel  = Label{Name: "name", Doc: "Free text, as reports show it.", Free: true}
+	filePaths   = Type{Base: Path, Shape: OneOrList}
+	pathDoc     = "The recording, relative to the folder of the spec. Globs are allowed; all files are read as one recording."
+	jqPaths     = Type{Base: JQPath, Shape: List}
+	stringsType = Type{Base: String, Shape: List}
+)
+
+var root = Block{
+	Doc: "An audit spec: where the traffic comes from, what is scrubbed, who answers, and which gates decide.",
+	Blocks: []Block{
+		settings,
+		variable,
+		source,
+		scrub,
+		target,
+		audit,
+	},
+}
+
+var settings = Block{
+	Type: "shadowaudit", Max: 1,
+	Doc: "Settings of the file itself.",
+	Arguments: []Argument{
+		{Name: "required_version", Type: Type{Base: Version}, Example: `">= 0.1"`,
+			Doc: "The versions of shadowaudit that can run this file. It is read before everything else, so it has to be a fixed string."},
+	},
+}
+
+var variable = Block{
+	Type: "variable", Labels: []Label{nameLabel},
+	Doc: "A value that is given from outside with --var NAME=VALUE and used as var.NAME.",
+	Arguments: []Argument{
+		{Name: "type", Type: Type{Base: TypeName}, Example: "string",
+			Doc: "The type of the value: string, number, bool, list(string), and so on. Without it the value has the type of the default."},
+		{Name: "default", Type: Type{Base: Any}, Example: `"http://127.0.0.1:8081"`,
+			Doc: "The value when none is given. A variable without a default has to be given."},
+		{Name: "description", Type: Type{Base: String}, Example: `"Base URL of the build under test."`,
+			Doc: "What the variable is for."},
+		{Name: "sensitive", Type: Type{Base: Bool}, Default: "false", Example: "true",
+			Doc: "Keeps the value out of every message, plan and report."},
+	},
+}
+
+var source = Block{
+	Type: "source", Labels: []Label{{Name: "kind", Doc: "What the recording is: gor or har."}, nameLabel},
+	Doc: "Where traffic comes from.",
+	Kinds: []Kind{
+		{Name: "gor", Doc: "Files written by GoReplay.", Arguments: []Argument{
+			{Name: "path", Type: filePaths, Required: true, Example: `"traffic/peak_hour.gor"`, Doc: pathDoc},
+		}},
+		{Name: "har", Doc: "HTTP archives, as browsers and proxies export them.", Arguments: []Argument{
+			{Name: "path", Type: filePaths, Required: true, Example: `"traffic/session.har"`, Doc: pathDoc},
+			{Name: "hosts", Type: stringsType, Example: `["shop.example.com"]`,
+				Doc: "The hosts whose requests are taken. Without it all hosts of the archive are."},
+		}},
+	},
+}
+
+var scrub = Block{
+	Type: "scrub", Labels: []Label{nameLabel},
+	Doc: "What is done to personal data and secrets before anything is replayed, stored or shown.",
+	Arguments: []Argument{
+		{Name: "packs", Type: stringsType, Default: `["secrets@1", "pci@1", "gdpr@1"]`, OneOf: packs, Example: `["secrets@1", "pci@1"]`,
+			Doc: "The sets of detectors to apply."},
+		{Name: "key_env", Type: Type{Base: String}, Example: `"SHADOWAUDIT_SCRUB_KEY"`,
+			Doc: "The environment variable that holds the key for pseudonyms. The key itself never stands in a spec. Without it every run draws a new key, and the same person gets another pseudonym in every run."},
+		{Name: "max_body", Type: Type{Base: Size}, Default: `"8MiB"`, Example: `"16MiB"`,
+			Doc: "Bodies that are larger when decoded are not searched but dropped."},
+	},
+	Blocks: []Block{{
+		Type: "rule", Labels: []Label{titleLabel},
+		Doc: "One thing to scrub, or to keep, beside what the packs find. Rules apply before packs.",
+		Arguments: []Argument{
+			{Name: "jq", Type: jqPaths, Example: `[".body.note"]`, Doc: "Places in the message."},
+			{Name: "keys", Type: stringsType, Example: `["nickname"]`, Doc: "Names of fields, wherever in a body they stand."},
+			{Name: "headers", Type: stringsType, Example: `["x-customer"]`, Doc: "Names of header fields."},
+			{Name: "cookies", Type: stringsType, Example: `["sid"]`, Doc: "Names of cookies."},
+			{Name: "query", Type: stringsType, Example: `["email"]`, Doc: "Names of query parameters."},
+			{Name: "action", Type: Type{Base: Keyword}, Keywords: actions, Required: true, Example: "remove",
+				Doc: "remove deletes the value, pseudonymize replaces it by one of the same shape, mask blanks its letters and digits, keep exempts it from the packs."},
+			{Name: "reason", Type: Type{Base: String}, Example: `"Support staff's own names, public on the site."`,
+				Doc: "Why the rule is there, for reports."},
+		},
+	}},
+}
+
+var target = Block{
+	Type: "target", Labels: []Label{nameLabel},
+	Doc: "A running service that receives replayed requests.",
+	Arguments: []Argument{
+		{Name: "url", Type: Type{Base: URL}, Required: true, Example: `"http://127.0.0.1:8080"`,
+			Doc: "Where requests go: scheme, host and, where the service does not live at the root, a path that is put before each request's own."},
+		{Name: "timeout", Type: Type{Base: Duration}, Default: `"10s"`, Example: `"2s"`,
+			Doc: "How long a complete response may take."},
+		{Name: "host", Type: Type{Base: String}, Keywords: []string{"url"}, Example: `"shop.example.com"`,
+			Doc: "The Host field to send. Without it the recorded one is sent; url sends the host of the target's URL."},
+		{Name: "headers", Type: Type{Base: String, Shape: Object, Key: String}, Example: `{ "x-shadow" = "1" }`,
+			Doc: "Header fields that are added to every request, or replace the recorded ones."},
+		{Name: "tls_skip_verify", Type: Type{Base: Bool}, Default: "false", Example: "true",
+			Doc: "Accepts any certificate. For test environments with certificates of their own."},
+	},
+}
+
+var audit = Block{
+	Type: "audit", Labels: []Label{nameLabel},
+	Doc: "One comparison of a candidate with a baseline, with the gates that decide it.",
+	Arguments: []Argument{
+		{Name: "source", Type: Type{Base: Reference, To: []string{"source"}}, Required: true, Example: "source.gor.peak_hour",
+			Doc: "The traffic to replay."},
+		{Name: "scrub", Type: Type{Base: Reference, To: []string{"scrub"}}, Keywords: []string{"none"}, Example: "scrub.customer",
+			Doc: "How personal data is scrubbed. Without it all default packs apply. none switches scrubbing off and needs a scrub_reason."},
+		{Name: "scrub_reason", Type: Type{Base: String}, Example: `"Synthetic traffic, no person in it."`,
+			Doc: "Why nothing is scrubbed. Printed in every report."},
+		{Name: "baseline", Type: Type{Base: Reference, To: []string{"target"}}, Keywords: []string{"recorded"}, Required: true, Example: "target.stable",
+			Doc: "The build that is trusted, or recorded for the recorded responses."},
+		{Name: "candidate", Type: Type{Base: Reference, To: []string{"target"}}, Required: true, Example: "target.next",
+			Doc: "The build under audit."},
+		{Name: "session", Type: Type{Base: JQValue}, Example: `".request.headers[\"x-session\"]"`,
+			Doc: "What tells one user from another, read from the exchange. Without it a recorded connection is a session."},
+		{Name: "endpoints", Type: Type{Base: Endpoint, Shape: List}, Example: `["GET /api/orders/{id}"]`,
+			Doc: "Path templates by which requests are grouped, with or without a method. Requests that fit none are grouped by what their paths have in common."},
+	},
+	Blocks: []Block{
+		selectBlock,
+		replay,
+		compare,
+		cohort,
+		gate,
+	},
+}
+
+var selectBlock = Block{
+	Type: "select", Max: 1,
+	Doc: "Which exchanges of the recording are replayed.",
+	Arguments: []Argument{
+		{Name: "methods", Type: stringsType, Default: `["GET", "HEAD"]`, Example: `["GET", "POST"]`,
+			Doc: "The request methods to replay. Others can change something at a target and have to be named."},
+		{Name: "include", Type: Type{Base: JQTest, Shape: List}, Example: `[".request.host == \"shop.example.com\""]`,
+			Doc: "Only exchanges for which at least one of these is true."},
+		{Name: "exclude", Type: Type{Base: JQTest, Shape: List}, Example: `[".request.path == \"/healthz\""]`,
+			Doc: "No exchange for which one of these is true."},
+		{Name: "sample", Type: Type{Base: Share}, Default: `"100%"`, Example: `"10%"`,
+			Doc: "The share of sessions to replay: whole sessions, and with the same seed the same ones every time."},
+		{Name: "from", Type: Type{Base: Duration}, Example: `"5m"`, Doc: "Leaves out what was recorded earlier than this after the first exchange."},
+		{Name: "to", Type: Type{Base: Duration}, Example: `"15m"`, Doc: "Leaves out what was recorded later than this after the first exchange."},
+		{Name: "limit", Type: Type{Base: Integer}, Example: "10000", Doc: "At most this many exchanges, the first ones."},
+	},
+}
+
+var replay = Block{
+	Type: "replay", Max: 1,
+	Doc: "When requests are sent. A slow target makes them late, never fewer.",
+	Arguments: []Argument{
+		{Name: "timing", Type: Type{Base: Keyword}, Keywords: timings, Default: "recorded", Example: "constant",
+			Doc: "recorded keeps the recorded gaps, constant sends at one rate, ramp raises the rate over time, unpaced sends as fast as max_in_flight allows."},
+		{Name: "speed", Type: Type{Base: Number}, Default: "1", Example: "2", Doc: "With recorded timing: how many times faster than recorded."},
+		{Name: "rate", Type: Type{Base: Rate}, Example: `"500/s"`, Doc: "With constant timing the rate, with ramp the rate at its end."},
+		{Name: "start_rate", Type: Type{Base: Rate}, Example: `"10/s"`, Doc: "With ramp: the rate at its beginning. Without it the ramp begins at zero."},
+		{Name: "over", Type: Type{Base: Duration}, Example: `"2m"`, Doc: "With ramp: how long the rate rises. It stays at its end rate after that."},
+		{Name: "max_in_flight", Type: Type{Base: Integer}, Default: "256", Example: "64", Doc: "At most this many requests wait for an answer at one time, for each target."},
+		{Name: "max_gap", Type: Type{Base: Duration}, Example: `"5s"`, Doc: "With recorded timing: longer pauses between requests are cut to this."},
+	},
+}
+
+var compare = Block{
+	Type: "compare", Max: 1,
+	Doc: "What counts as a difference. Paths are read from a response: .status, .headers, .cookies, .body; $request is the request.",
+	Arguments: []Argument{
+		{Name: "ignore", Type: jqPaths, Example: `[".body.generated_at", ".headers[\"x-request-id\"]"]`,
+			Doc: "Places that may differ, or be absent on one side."},
+		{Name: "unordered", Type: jqPaths, Example: `[".body.tags"]`, Doc: "Lists whose order means nothing."},
+		{Name: "keyed", Type: Type{Base: String, Shape: Object, Key: JQPath}, Example: `{ ".body.items" = "id" }`,
+			Doc: "Lists whose elements are matched by the value of a field and not by position."},
+		{Name: "tolerance", Type: Type{Base: String, Shape: Object, Key: JQPath}, Example: `{ ".body.total" = "0.01" }`,
+			Doc: "Numbers that may differ by an amount (\"0.01\") or by a part of the baseline's value (\"1%\")."},
+		{Name: "headers", Type: stringsType, Example: `["x-price-currency"]`,
+			Doc: "Header fields to compare beside those that always are."},
+	},
+}
+
+var cohort = Block{
+	Type: "cohort", Labels: []Label{nameLabel},
+	Doc: "A way to slice the traffic, for gates that are judged per slice.",
+	Arguments: []Argument{
+		{Name: "by", Type: Type{Base: JQValue}, Required: true, Example: `".request.headers[\"x-region\"]"`,
+			Doc: "What the slice of an exchange is called, read from the exchange."},
+	},
+}
+
+var gate = Block{
+	Type: "gate", Labels: []Label{titleLabel}, Min: 1,
+	Doc: "A limit that decides the verdict.",
+	Arguments: []Argument{
+		{Name: "metric", Type: Type{Base: Metric}, Required: true, Example: "latency.p95", Doc: "What is measured."},
+		{Name: "max", Type: Type{Base: Limit}, Example: `"250ms"`, Doc: "The candidate's value may be at most this."},
+		{Name: "min", Type: Type{Base: Limit}, Example: `"500/s"`, Doc: "The candidate's value has to be at least this."},
+		{Name: "max_increase", Type: Type{Base: Limit}, Example: `"10%"`,
+			Doc: "How far the candidate's value may be above the baseline's on the same requests: a part of it (\"10%\"), a duration for latencies, or percentage points (\"0.5pp\") for shares."},
+		{Name: "per", Type: Type{Base: Dimension, Shape: List}, Example: "[endpoint, cohort.region]",
+			Doc: "Judges every combination of these on its own."},
+		{Name: "min_samples", Type: Type{Base: Integer}, Example: "100",
+			Doc: "With fewer samples the gate is inconclusive. Without it, as many as the metric needs."},
+	},
+}

@@ -1,0 +1,245 @@
+package lang
+
+import (
+	"bytes"
+	"slices"
+	"time"
+
+	"github.com/shadowaudit/shadowaudit/lang/jq"
+	"github.com/shadowaudit/shadowaudit/lang/pos"
+)
+
+// Attr is the value of an argument with its place. Where the spec leaves the
+// argument out, Set is false, Range is zero, and Value is the default of the
+// schema, or the zero value where there is none.
+type Attr[T any] struct {
+	Value T
+	Range pos.Range // of the value
+	Set   bool
+}
+
+// Spec is a spec file in which every value has been checked, every reference
+// resolved and every jq program compiled. It is immutable.
+type Spec struct {
+	Path   string // as it was given
+	SHA256 string // of Src, in hex
+	Dir    string // absolute folder that relative paths start from
+	Src    []byte
+
+	Variables []*Variable
+	Sources   []*Source
+	Scrubs    []*Scrub
+	Targets   []*Target
+	Audits    []*Audit
+
+	secrets []pos.Range // lines that Line does not give
+}
+
+// Line gives the line of the spec on which r begins, without the space around
+// it, for reports. It is "" when r is not in this file, and when the line
+// belongs to a sensitive variable.
+func (s *Spec) Line(r pos.Range) string {
+	if r.File != s.Path || r.Start.Line < 1 || r.Start.Byte < 0 || r.Start.Byte > len(s.Src) {
+		return ""
+	}
+	if slices.ContainsFunc(s.secrets, func(secret pos.Range) bool { return touches(secret, r.Start.Line) }) {
+		return ""
+	}
+	from := bytes.LastIndexByte(s.Src[:r.Start.Byte], '\n') + 1
+	line, _, _ := bytes.Cut(s.Src[from:], []byte("\n"))
+	return string(bytes.TrimSpace(line))
+}
+
+func touches(r pos.Range, line int) bool { return r.Start.Line <= line && line <= r.End.Line }
+
+// Variable is a variable block with where its value came from.
+type Variable struct {
+	Name        string
+	Type        string // as the language writes it: "string", "list(number)"; "any" without a type
+	Description string
+	Sensitive   bool
+	From        string // "default" or "--var"
+	Value       string // as JSON; "" for a sensitive variable
+	Origin      pos.Range
+}
+
+// Source is a source block.
+type Source struct {
+	Kind   string // "gor", "har"
+	Name   string
+	Paths  Attr[[]string] // absolute paths or globs
+	Hosts  Attr[[]string] // of a har: hosts to take, lower case; empty means all
+	Origin pos.Range
+}
+
+// Scrub is a scrub block.
+type Scrub struct {
+	Name    string
+	Packs   Attr[[]string]
+	KeyEnv  Attr[string] // name of the environment variable with the key
+	MaxBody Attr[int64]  // bytes, decoded
+	Rules   []ScrubRule
+	Origin  pos.Range
+}
+
+// ScrubRule is a rule of a scrub block. At least one of its lists has an
+// entry. Header, cookie and parameter names are as written, header names in
+// lower case.
+type ScrubRule struct {
+	Name    string
+	JQ      []*jq.Paths
+	Keys    []string
+	Headers []string
+	Cookies []string
+	Query   []string
+	Action  string // "remove", "pseudonymize", "mask" or "keep"
+	Reason  string
+	Origin  pos.Range
+}
+
+// Target is a target block.
+type Target struct {
+	Name               string
+	URL                Attr[string]        // absolute http or https URL without query, fragment and user
+	Timeout            Attr[time.Duration] // above zero
+	Host               Attr[string]        // "" means the recorded one, unless HostOfURL
+	HostOfURL          bool                // send the host of the URL
+	Headers            []Header            // sorted by name
+	InsecureSkipVerify Attr[bool]
+	Origin             pos.Range
+}
+
+// Header is a header field that a target adds to every request.
+type Header struct {
+	Name      string // lower case
+	Value     string
+	Sensitive bool // the value comes from a sensitive variable and is not shown
+	Range     pos.Range
+}
+
+// Audit is an audit block.
+type Audit struct {
+	Name        string
+	Source      *Source
+	Scrub       *Scrub     // nil means all default packs, unless ScrubNone is set
+	ScrubNone   Attr[bool] // scrub = none
+	ScrubReason Attr[string]
+	Baseline    Role
+	Candidate   *Target
+	Session     Attr[*jq.Value] // nil means the recorded connection
+	Endpoints   Attr[[]string]  // "/api/orders/{id}" or "GET /api/orders/{id}"
+	Select      Select
+	Replay      Replay
+	Compare     Compare
+	Cohorts     []Cohort
+	Gates       []Gate
+	Origin      pos.Range
+}
+
+// Role is who plays the baseline.
+type Role struct {
+	Recorded bool    // the recorded responses do
+	Target   *Target // nil when Recorded
+	Range    pos.Range
+}
+
+// Select says which exchanges are replayed.
+type Select struct {
+	Methods Attr[[]string]
+	Include []Test
+	Exclude []Test
+	Sample  Attr[float64]       // share of sessions, above 0, at most 1
+	From    Attr[time.Duration] // after the first exchange
+	To      Attr[time.Duration] // after the first exchange; unset means the end
+	Limit   Attr[int]           // unset means all
+	Origin  pos.Range
+}
+
+// Test is a jq predicate with its place.
+type Test struct {
+	Predicate *jq.Predicate
+	Range     pos.Range
+}
+
+// Timing is what decides when a request is due.
+type Timing string
+
+// The timings.
+const (
+	TimingRecorded Timing = "recorded"
+	TimingConstant Timing = "constant"
+	TimingRamp     Timing = "ramp"
+	TimingUnpaced  Timing = "unpaced"
+)
+
+// Replay says when requests are sent.
+type Replay struct {
+	Timing      Attr[Timing]
+	Speed       Attr[float64]       // of recorded timing, above 0
+	Rate        Attr[float64]       // per second; of ramp at its end
+	StartRate   Attr[float64]       // per second, of ramp
+	Over        Attr[time.Duration] // of ramp
+	MaxInFlight Attr[int]           // for each target
+	MaxGap      Attr[time.Duration] // of recorded timing; 0 means no cut
+	Origin      pos.Range
+}
+
+// Compare says what counts as a difference.
+type Compare struct {
+	Ignore    []PathRule
+	Unordered []PathRule
+	Keyed     []KeyedRule
+	Tolerance []ToleranceRule
+	Headers   []string // lower case, to compare beside those that always are
+	Origin    pos.Range
+}
+
+// PathRule is a rule about places in a response.
+type PathRule struct {
+	Paths  *jq.Paths
+	Range  pos.Range
+	Reason string
+}
+
+// KeyedRule matches the elements of a list by a field.
+type KeyedRule struct {
+	Paths *jq.Paths
+	Key   string
+	Range pos.Range
+}
+
+// ToleranceRule lets numbers differ a little. Value is a decimal: an amount
+// when Absolute, and otherwise the percentage of the baseline's value.
+type ToleranceRule struct {
+	Paths    *jq.Paths
+	Text     string // as the spec says it: "0.01", "1%"
+	Absolute bool
+	Value    string
+	Range    pos.Range
+}
+
+// Cohort slices the traffic.
+type Cohort struct {
+	Name  string
+	By    *jq.Value
+	Range pos.Range
+}
+
+// Gate is a limit that decides the verdict.
+type Gate struct {
+	Name        string
+	Metric      Attr[string]
+	Max         Attr[Limit]
+	Min         Attr[Limit]
+	MaxIncrease Attr[Limit]
+	Per         []Dimension
+	MinSamples  Attr[int] // unset means the metric's own
+	Origin      pos.Range
+}
+
+// Dimension is what a gate is judged per: endpoints, or the values of a cohort.
+type Dimension struct {
+	Endpoint bool
+	Cohort   string // name of a cohort; "" when Endpoint
+	Range    pos.Range
+}
