@@ -93,6 +93,17 @@ type Scheduler struct {
 	latencies []int64 // lateness of each pair sent, ns
 }
 
+// Live gives the number of pairs that are due and not done, and the lateness
+// of the pair that was done last.
+func (s *Scheduler) Live() (pending int64, lateness time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := len(s.latencies); n > 0 {
+		lateness = time.Duration(s.latencies[n-1])
+	}
+	return s.pending, lateness
+}
+
 // New prepares a replay. done is called once for each pair, from several
 // goroutines at once.
 func New(cfg Config, baseline, candidate Target, done func(*Pair)) (*Scheduler, error) {

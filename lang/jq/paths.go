@@ -1,6 +1,7 @@
 package jq
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -171,7 +172,18 @@ func mustBePath(src string, q *gojq.Query) error {
 		return nil
 	}
 	start, end := bad.locate(src)
-	return &SyntaxError{Start: start, End: end, Msg: "not a path: " + bad.what, Hint: "a rule needs paths, such as .body.items[].price or .. | .updated_at?"}
+	return &SyntaxError{Start: start, End: end, Msg: "not a path: " + bad.what, Hint: cmp.Or(pathHints[bad.word], "a rule needs paths, such as .body.items[].price or .. | .updated_at?")}
+}
+
+// pathHints says what to write in place of functions that are often tried.
+var pathHints = map[string]string{
+	"map":      "in place of map(f), write .[] | f",
+	"del":      "name the places alone, without del",
+	"delpaths": "name the places alone, without delpaths",
+	"path":     "name the places alone, without path",
+	"paths":    "write .. for every place at any depth",
+	"sort":     "declare the list as unordered",
+	"sort_by":  "declare the list as unordered, or as keyed",
 }
 
 // nonPath is a part of a program that yields something else than a place in the

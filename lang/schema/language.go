@@ -1,5 +1,7 @@
 package schema
 
+import "slices"
+
 // Root gives the whole language: the file as a block without a type. Callers
 // must not change it.
 func Root() *Block { return &root }
@@ -20,6 +22,9 @@ var metrics = []MetricInfo{
 	{"failures.rate", Part, false, "The share of pairs for which at least one side gave no complete response."},
 	{"throughput", Speed, true, "Answered pairs per second."},
 }
+
+// PackNames lists the scrub packs that a spec may name.
+func PackNames() []string { return slices.Clone(packs) }
 
 // Keyword sets that decoding shares with the reference.
 var (

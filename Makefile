@@ -1,0 +1,46 @@
+GO      ?= go
+PKG     := ./...
+TOOL    := $(GO) tool -modfile=.ci/tools/go.mod
+FUZZ    ?= 10s
+VERSION ?=
+
+.PHONY: help build test lint demo e2e bench fuzz golden
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build bin/shadowaudit
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.release=$(VERSION)' -o bin/shadowaudit ./cmd/shadowaudit
+
+demo: ## show a first report: recorded traffic, a sound baseline, a faulty candidate
+	@$(GO) run ./cmd/shadowaudit demo
+
+test: ## run all tests, with the race detector
+	$(GO) test -race -shuffle=on -timeout 10m $(PKG)
+
+lint: ## gofmt, vet, staticcheck, govulncheck, tidiness, fresh generated files
+	@test -z "$$(gofmt -l .)" || { echo 'not formatted with gofmt:'; gofmt -l .; exit 1; }
+	$(GO) vet $(PKG)
+	$(TOOL) staticcheck $(PKG)
+	$(GO) mod tidy -diff
+	$(GO) generate $(PKG)
+	git diff --exit-code
+	$(GO) test -run TestImports ./cmd/shadowaudit
+	@.ci/govulncheck
+
+e2e: ## drive the built program and real components from end to end
+	$(GO) test -race -tags e2e -count 1 -timeout 15m ./cmd/shadowaudit
+
+bench: ## print the performance table
+	$(GO) test -run '^$$' -bench . -benchmem $(PKG)
+
+fuzz: ## run each fuzz target for FUZZ (default 10s)
+	@for pkg in $$($(GO) list $(PKG)); do \
+		for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
+			echo "$$pkg $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZ) $$pkg || exit 1; \
+		done; \
+	done
+
+golden: ## rewrite golden files; read the diff before you commit it
+	$(GO) test ./lang/... ./reporters/... ./cmd/... -update

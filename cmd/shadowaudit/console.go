@@ -1,0 +1,61 @@
+package main
+
+import (
+	"io"
+	"os"
+
+	"golang.org/x/term"
+
+	"github.com/shadowaudit/shadowaudit/lang/diag"
+)
+
+// process is the console of the real process.
+func process() *console {
+	return &console{
+		stdout: os.Stdout,
+		stderr: os.Stderr,
+		getenv: os.LookupEnv,
+		terminal: func(w io.Writer) (int, bool) {
+			f, ok := w.(*os.File)
+			if !ok || !term.IsTerminal(int(f.Fd())) {
+				return 0, false
+			}
+			width, _, err := term.GetSize(int(f.Fd()))
+			if err != nil || width <= 0 {
+				width = 80
+			}
+			return width, true
+		},
+	}
+}
+
+// colored decides whether a stream gets color: as --color says, and with auto
+// when it is a terminal and nobody asked for none (no-color.org).
+func (c *console) colored(mode string, w io.Writer) bool {
+	switch mode {
+	case "always":
+		return true
+	case "never":
+		return false
+	}
+	if v, ok := c.getenv("NO_COLOR"); ok && v != "" {
+		return false
+	}
+	if v, _ := c.getenv("TERM"); v == "dumb" {
+		return false
+	}
+	_, ok := c.terminal(w)
+	return ok
+}
+
+// didYouMean names the command nearest to name, or nothing.
+func didYouMean(name string) string {
+	var names []string
+	for _, cmd := range commands() {
+		names = append(names, cmd.name)
+	}
+	if s := diag.Suggest(name, names); s != "" {
+		return "; did you mean \"" + s + "\"?"
+	}
+	return ""
+}

@@ -1,0 +1,172 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/shadowaudit/shadowaudit/engine/replay"
+	"github.com/shadowaudit/shadowaudit/engine/result"
+	"github.com/shadowaudit/shadowaudit/engine/source"
+	"github.com/shadowaudit/shadowaudit/engine/traffic"
+)
+
+// conclude writes down what was found, and makes the verdict of the audit:
+// that of its gates, unless something stands in the way of any.
+func (a *audit) conclude(ctx context.Context, stats replay.Stats) {
+	r := &a.result
+	elapsed := stats.LastDone.Sub(stats.FirstSent)
+	f := a.judge.Finish(elapsed)
+	r.Verdict, r.Reason = f.Verdict, f.Reason
+	r.Outcomes, r.Endpoints, r.Gates, r.Differences = f.Outcomes, f.Endpoints, f.Gates, f.Differences
+	r.Notes = f.Notes
+
+	a.traffic.NotSent += stats.NotSent
+	a.countLosses()
+	r.Traffic = a.traffic
+	r.Replay = a.replayed(stats, elapsed)
+	r.Rules = a.comparer.Rules()
+	r.Scrub = a.scrubber.Report()
+	a.annotate(stats)
+	a.overrule(ctx)
+}
+
+// countLosses takes over what the source could not turn into exchanges.
+func (a *audit) countLosses() {
+	s, ok := a.source.(source.Accountant)
+	if !ok {
+		return
+	}
+	c, t := s.Counts(), &a.traffic
+	t.Records = c.Records
+	t.Malformed = c.Malformed
+	t.OrphanResponses = c.OrphanResponses
+	t.Truncated = c.Truncated
+	t.TruncatedRequests = c.TruncatedRequests
+	t.ReplayedResponses = c.ReplayedResponses
+	t.NotHTTP = c.NotHTTP
+	t.ForeignHost = c.ForeignHost
+}
+
+func (a *audit) replayed(stats replay.Stats, elapsed time.Duration) result.Replay {
+	out := result.Replay{
+		LatenessNS:  result.Lateness{P50: int64(stats.P50), P99: int64(stats.P99), Max: int64(stats.Max)},
+		PeakPending: stats.PeakPending,
+		PlannedNS:   int64(stats.LastDue - stats.FirstDue),
+		SentNS:      int64(max(0, elapsed)),
+		UnsafeSent:  a.unsafeSent.Load(),
+		MaxInFlight: a.plan.Replay.MaxInFlight,
+	}
+	if out.MaxInFlight == 0 {
+		out.MaxInFlight = replay.DefaultMaxInFlight
+	}
+	if elapsed > 0 {
+		out.RatePerS = float64(stats.Sent) / elapsed.Seconds()
+	}
+	return out
+}
+
+// overrule replaces the verdict of the gates where they were not asked the
+// whole question. It only ever makes a verdict worse.
+func (a *audit) overrule(ctx context.Context) {
+	r, t := &a.result, &a.result.Traffic
+	worse := func(v result.Verdict, reason string) {
+		if v > r.Verdict || v == r.Verdict && r.Outcomes.Total == 0 {
+			r.Verdict, r.Reason = v, reason
+		}
+	}
+	if !t.Balanced(r.Outcomes) {
+		worse(result.Error, "the counters of the traffic do not add up; this is a bug in shadowaudit")
+	}
+	if a.sourceErr != nil {
+		worse(result.Error, fmt.Sprintf("source.%s could not be read to its end: %v", a.plan.Source, a.sourceErr))
+	}
+	if ctx.Err() != nil {
+		worse(result.Inconclusive, "interrupted after "+result.Plural(r.Outcomes.Total, "pair")+"; what was measured until then is below")
+	}
+	if r.Outcomes.Total == 0 && ctx.Err() == nil {
+		v, reason := nothingSent(t)
+		worse(v, reason)
+	}
+}
+
+// nothingSent says why there is not a single pair.
+func nothingSent(t *result.Traffic) (result.Verdict, string) {
+	if t.Read == 0 {
+		if t.Malformed+t.Truncated+t.OrphanResponses+t.NotHTTP+t.ForeignHost > 0 {
+			return result.Error, "there is no exchange in the source, only " + list(
+				part{t.Malformed, "malformed"}, part{t.Truncated, "truncated"}, part{t.OrphanResponses, "responses without request"},
+				part{t.NotHTTP, "not HTTP"}, part{t.ForeignHost, "for other hosts"})
+		}
+		return result.Inconclusive, "the source is empty: no traffic was replayed"
+	}
+	return result.Inconclusive, fmt.Sprintf("none of %s exchanges was sent: %s", result.FormatCount(t.Read), list(
+		part{t.UnsafeSkipped, "skipped for an unsafe method"}, part{t.Excluded, "excluded by select"}, part{t.SampledOut, "sampled out"},
+		part{t.OutsideWindow, "outside the window"}, part{t.ScrubDropped, "dropped by the scrubber"}))
+}
+
+type part struct {
+	n    int64
+	what string
+}
+
+// list joins the parts that are not zero: "12 malformed, 1 truncated".
+func list(parts ...part) string {
+	var out []string
+	for _, p := range parts {
+		if p.n > 0 {
+			out = append(out, result.FormatCount(p.n)+" "+p.what)
+		}
+	}
+	return strings.Join(out, ", ")
+}
+
+// lateNote is the lateness at which the figures of a replay deserve a word of
+// caution: half the traffic of a second at a hundred requests per second.
+const lateNote = 100 * time.Millisecond
+
+// annotate adds the notes that only the engine can give.
+func (a *audit) annotate(stats replay.Stats) {
+	r, t := &a.result, &a.result.Traffic
+	note := func(severity, format string, args ...any) {
+		r.Notes = append(r.Notes, result.Note{Severity: severity, Text: fmt.Sprintf(format, args...)})
+	}
+	if w, ok := a.source.(source.Warner); ok {
+		for _, warning := range w.Warnings() {
+			if rel, err := filepath.Rel(a.plan.Source.Dir, warning.File); err == nil && warning.File != "" {
+				warning.File = filepath.ToSlash(rel)
+			}
+			note("warning", "source.%s: %s", a.plan.Source, warning)
+		}
+	}
+	if a.candidateDown != traffic.NoFailure {
+		note("warning", "The candidate target.%s (%s) could not be reached before the first request: %s.", a.plan.Candidate.Name, a.plan.Candidate.URL, a.candidateDown)
+	}
+	if stats.P99 > lateNote {
+		note("warning", "Requests left late: %s at p99, %s at most. The load was less than the plan's; raise max_in_flight or lower speed.",
+			result.FormatDuration(float64(stats.P99), result.Digits), result.FormatDuration(float64(stats.Max), result.Digits))
+	}
+	if n := r.Replay.UnsafeSent; n > 0 {
+		note("warning", "%s requests with an unsafe method were sent to both sides, as select.methods asks.", result.FormatCount(n))
+	}
+	if a.plan.Baseline.Recorded && t.Paired < t.Read {
+		note("info", "%s of %s exchanges have no recorded response to compare with.", result.FormatCount(t.Read-t.Paired), result.FormatCount(t.Read))
+	}
+	if r.Scrub.Disabled {
+		note("warning", "Scrubbing is off: scrub = none, because: %s", r.Scrub.Reason)
+	}
+	for _, e := range []struct {
+		n    int64
+		what string
+	}{
+		{a.selector.Errors(), "include or exclude"},
+		{a.labeler.Errors(), "cohort"},
+		{a.sessionErrors, "session"},
+	} {
+		if e.n > 0 {
+			note("warning", "jq of %s could not be evaluated %s times; it then matched nothing.", e.what, result.FormatCount(e.n))
+		}
+	}
+}

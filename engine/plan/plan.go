@@ -1,0 +1,280 @@
+// Package plan turns a spec into what the engine runs: one configuration for
+// each stage of each audit, immutable, with the places in the spec that asked
+// for it. It is the only package of the engine that knows the language.
+package plan
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"path/filepath"
+
+	"github.com/shadowaudit/shadowaudit/engine/cohort"
+	"github.com/shadowaudit/shadowaudit/engine/compare"
+	"github.com/shadowaudit/shadowaudit/engine/judge"
+	"github.com/shadowaudit/shadowaudit/engine/replay"
+	"github.com/shadowaudit/shadowaudit/engine/scrub"
+	"github.com/shadowaudit/shadowaudit/engine/selection"
+	"github.com/shadowaudit/shadowaudit/engine/target"
+	"github.com/shadowaudit/shadowaudit/engine/traffic"
+	"github.com/shadowaudit/shadowaudit/lang"
+	"github.com/shadowaudit/shadowaudit/lang/jq"
+	"github.com/shadowaudit/shadowaudit/lang/pos"
+)
+
+// Plan is a compiled spec.
+type Plan struct {
+	Path   string  `json:"path"`
+	SHA256 string  `json:"sha256"`
+	Audits []Audit `json:"audits"`
+}
+
+// Audit is one compiled audit block.
+type Audit struct {
+	Name      string           `json:"name"`
+	Source    Source           `json:"source"`
+	Scrub     Scrub            `json:"scrub"`
+	Baseline  Target           `json:"baseline"`
+	Candidate Target           `json:"candidate"`
+	Session   *jq.Value        `json:"session,omitempty"` // nil: the recorded connection
+	Endpoints []string         `json:"endpoints,omitempty"`
+	Select    selection.Config `json:"select"`
+	Replay    replay.Config    `json:"replay"`
+	Compare   Compare          `json:"compare"`
+	Cohorts   []cohort.Cohort  `json:"cohorts,omitempty"`
+	Gates     []Gate           `json:"gates"`
+
+	Origin pos.Range `json:"-"`
+}
+
+// Source is where the traffic of an audit comes from.
+type Source struct {
+	Kind  string   `json:"kind"`
+	Name  string   `json:"name"`
+	Dir   string   `json:"-"`     // of the spec
+	Paths []string `json:"-"`     // to open
+	Shown []string `json:"paths"` // relative to the spec, for people and for the digest
+	Hosts []string `json:"hosts,omitempty"`
+}
+
+// String gives the source as reports name it: "gor.peak_hour".
+func (s Source) String() string { return s.Kind + "." + s.Name }
+
+// Scrub is how an audit de-identifies. The key is not part of a plan; only the
+// name of the environment variable that holds it is.
+type Scrub struct {
+	KeyEnv   string       `json:"key_env,omitempty"`
+	Packs    []string     `json:"packs,omitempty"` // nil: all default packs
+	Rules    []scrub.Rule `json:"rules,omitempty"`
+	MaxBody  int          `json:"max_body,omitempty"`
+	Disabled string       `json:"disabled,omitempty"` // the reason given for scrub = none
+}
+
+// Target is one side of an audit.
+type Target struct {
+	Recorded bool `json:"recorded,omitempty"`
+	target.Config
+	Fields []Field `json:"fields,omitempty"` // Config.Headers without secret values
+}
+
+// Field is a header field that a target adds, as far as it may be shown.
+type Field struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// Compare is the compare configuration in its serialisable form beside the one
+// that runs.
+type Compare struct {
+	compare.Config `json:"-"`
+
+	Ignore    []*jq.Paths `json:"ignore,omitempty"`
+	Unordered []*jq.Paths `json:"unordered,omitempty"`
+	Keyed     []KeyedPath `json:"keyed,omitempty"`
+	Tolerance []KeyedPath `json:"tolerance,omitempty"`
+	Headers   []string    `json:"headers,omitempty"`
+}
+
+// KeyedPath is a path with what the spec says about it.
+type KeyedPath struct {
+	Path *jq.Paths `json:"path"`
+	Is   string    `json:"is"`
+}
+
+// Gate is a gate in its serialisable form beside the one that runs.
+type Gate struct {
+	judge.Gate `json:"-"`
+
+	Name       string   `json:"name"`
+	Metric     string   `json:"metric"`
+	Limits     []string `json:"limits"`
+	Per        []string `json:"per,omitempty"`
+	MinSamples int      `json:"min_samples,omitempty"`
+}
+
+// Digest identifies what an audit does, whatever folder it is run in: the
+// SHA-256 of its JSON form, in hex.
+func (a *Audit) Digest() string {
+	doc, err := json.Marshal(a)
+	if err != nil {
+		panic(fmt.Sprintf("plan: an audit does not marshal: %v", err)) // every part is plain data
+	}
+	sum := sha256.Sum256(doc)
+	return hex.EncodeToString(sum[:])
+}
+
+// Compile turns a spec, in which every mistake has been found already, into a
+// plan.
+func Compile(spec *lang.Spec) *Plan {
+	p := &Plan{Path: spec.Path, SHA256: spec.SHA256}
+	for _, a := range spec.Audits {
+		p.Audits = append(p.Audits, compileAudit(spec, a))
+	}
+	return p
+}
+
+func compileAudit(spec *lang.Spec, a *lang.Audit) Audit {
+	out := Audit{
+		Name:      a.Name,
+		Source:    compileSource(spec, a.Source),
+		Scrub:     compileScrub(a),
+		Candidate: compileTarget(a.Candidate),
+		Session:   a.Session.Value,
+		Endpoints: a.Endpoints.Value,
+		Select:    compileSelect(&a.Select),
+		Replay: replay.Config{
+			Timing:      replay.Timing(a.Replay.Timing.Value),
+			Speed:       a.Replay.Speed.Value,
+			Rate:        a.Replay.Rate.Value,
+			StartRate:   a.Replay.StartRate.Value,
+			Over:        a.Replay.Over.Value,
+			MaxGap:      a.Replay.MaxGap.Value,
+			MaxInFlight: a.Replay.MaxInFlight.Value,
+		},
+		Compare: compileCompare(&a.Compare),
+		Origin:  a.Origin,
+	}
+	if a.Baseline.Recorded {
+		out.Baseline = Target{Recorded: true, Config: target.Config{Name: "recorded"}}
+	} else {
+		out.Baseline = compileTarget(a.Baseline.Target)
+	}
+	for _, c := range a.Cohorts {
+		out.Cohorts = append(out.Cohorts, cohort.Cohort{Name: c.Name, By: c.By})
+	}
+	for i := range a.Gates {
+		out.Gates = append(out.Gates, compileGate(spec, &a.Gates[i]))
+	}
+	return out
+}
+
+func compileSource(spec *lang.Spec, s *lang.Source) Source {
+	out := Source{Kind: s.Kind, Name: s.Name, Dir: spec.Dir, Paths: s.Paths.Value, Hosts: s.Hosts.Value}
+	for _, p := range s.Paths.Value {
+		if rel, err := filepath.Rel(spec.Dir, p); err == nil {
+			p = filepath.ToSlash(rel)
+		}
+		out.Shown = append(out.Shown, p)
+	}
+	return out
+}
+
+func compileScrub(a *lang.Audit) Scrub {
+	if a.ScrubNone.Value {
+		return Scrub{Disabled: a.ScrubReason.Value}
+	}
+	if a.Scrub == nil {
+		return Scrub{}
+	}
+	out := Scrub{KeyEnv: a.Scrub.KeyEnv.Value, MaxBody: int(a.Scrub.MaxBody.Value)}
+	if a.Scrub.Packs.Set {
+		out.Packs = a.Scrub.Packs.Value
+	}
+	for _, r := range a.Scrub.Rules {
+		out.Rules = append(out.Rules, scrub.Rule{
+			Name: r.Name, JQ: r.JQ, Keys: r.Keys, Headers: r.Headers, Cookies: r.Cookies, Query: r.Query,
+			Action: scrub.Action(r.Action), Origin: r.Origin,
+		})
+	}
+	return out
+}
+
+func compileTarget(t *lang.Target) Target {
+	out := Target{Config: target.Config{
+		Name: t.Name, URL: t.URL.Value, Timeout: t.Timeout.Value, Host: t.Host.Value, InsecureSkipVerify: t.InsecureSkipVerify.Value,
+	}}
+	if u, err := url.Parse(t.URL.Value); err == nil && t.HostOfURL {
+		out.Host = u.Host
+	}
+	for _, h := range t.Headers {
+		out.Headers = append(out.Headers, traffic.Field{Name: h.Name, Value: h.Value})
+		shown := h.Value
+		if h.Sensitive {
+			shown = "(sensitive)"
+		}
+		out.Fields = append(out.Fields, Field{Name: h.Name, Value: shown})
+	}
+	return out
+}
+
+func compileSelect(s *lang.Select) selection.Config {
+	out := selection.Config{
+		Methods: s.Methods.Value, Sample: s.Sample.Value,
+		From: s.From.Value, To: s.To.Value, Limit: int64(s.Limit.Value),
+	}
+	for _, t := range s.Include {
+		out.Include = append(out.Include, selection.Rule{When: t.Predicate, Origin: t.Range})
+	}
+	for _, t := range s.Exclude {
+		out.Exclude = append(out.Exclude, selection.Rule{When: t.Predicate, Origin: t.Range})
+	}
+	return out
+}
+
+func compileCompare(c *lang.Compare) Compare {
+	out := Compare{Headers: c.Headers}
+	out.Config.Headers = c.Headers
+	for _, r := range c.Ignore {
+		out.Config.Ignore = append(out.Config.Ignore, compare.Rule{Paths: r.Paths, Origin: r.Range, Reason: r.Reason})
+		out.Ignore = append(out.Ignore, r.Paths)
+	}
+	for _, r := range c.Unordered {
+		out.Config.Unordered = append(out.Config.Unordered, compare.Rule{Paths: r.Paths, Origin: r.Range, Reason: r.Reason})
+		out.Unordered = append(out.Unordered, r.Paths)
+	}
+	for _, r := range c.Keyed {
+		out.Config.Keyed = append(out.Config.Keyed, compare.Keyed{Rule: compare.Rule{Paths: r.Paths, Origin: r.Range}, Key: r.Key})
+		out.Keyed = append(out.Keyed, KeyedPath{r.Paths, r.Key})
+	}
+	for _, r := range c.Tolerance {
+		out.Config.Tolerance = append(out.Config.Tolerance, compare.Tolerance{Rule: compare.Rule{Paths: r.Paths, Origin: r.Range}, Limit: r.Text})
+		out.Tolerance = append(out.Tolerance, KeyedPath{r.Paths, r.Text})
+	}
+	return out
+}
+
+func compileGate(spec *lang.Spec, g *lang.Gate) Gate {
+	out := Gate{Name: g.Name, Metric: g.Metric.Value, MinSamples: g.MinSamples.Value}
+	out.Gate = judge.Gate{Name: g.Name, Metric: judge.Metric(g.Metric.Value), MinSamples: g.MinSamples.Value, Origin: g.Origin, Snippet: spec.Line(g.Origin)}
+	limit := func(name string, l lang.Attr[lang.Limit]) *judge.Limit {
+		if !l.Set {
+			return nil
+		}
+		out.Limits = append(out.Limits, name+" "+l.Value.Text)
+		return &judge.Limit{Value: l.Value.Value, Relative: l.Value.Relative, Text: l.Value.Text}
+	}
+	out.Gate.Max = limit("max", g.Max)
+	out.Gate.Min = limit("min", g.Min)
+	out.Gate.MaxIncrease = limit("max_increase", g.MaxIncrease)
+	for _, d := range g.Per {
+		name := d.Cohort
+		if d.Endpoint {
+			name = judge.Endpoint
+		}
+		out.Per = append(out.Per, name)
+	}
+	out.Gate.Per = out.Per
+	return out
+}
