@@ -284,7 +284,7 @@ func gorRecording(n int, spacing time.Duration) []byte {
 	for i := range n {
 		at := recordedAt.Add(time.Duration(i) * spacing).UnixNano()
 		fmt.Fprintf(&out, "1 %04x1f907f000001%08x %d 0\nGET %s HTTP/1.1\r\nHost: shop.example\r\nAccept: */*\r\nX-Region: %s\r\n\r\n\n🐵🙈🙉\n",
-			40000+i%8, i, at, recordedPath(i), []string{"eu", "us"}[i%2])
+			40000+i%61, i, at, recordedPath(i), []string{"eu", "us"}[i%2])
 	}
 	return out.Bytes()
 }

@@ -1,0 +1,145 @@
+package scrub
+
+import (
+	"slices"
+	"strings"
+)
+
+// class is what a value is: it decides the pack, the key and the generator.
+type class uint8
+
+const (
+	none class = iota
+	credential
+	cookie
+	vendorKey
+	webToken
+	privateKey
+	cardCheck // sensitive authentication data: never kept, in any form
+	card
+	iban
+	bank
+	email
+	phone
+	name
+	username
+	address
+	birthDate
+	ssn
+	nationalID
+	ip
+	device
+	location
+	special
+	other // named by a rule of the user, of no known class
+	numClasses
+)
+
+// classRow is one class. Another class, another row.
+type classRow struct {
+	name      string
+	pack      string // "": always on
+	domain    class  // whose key it uses; none: its own
+	protected bool   // no exemption turns it off
+	remove    bool   // the value goes, no surrogate takes its place
+	canonical func(string) string
+	surrogate func(d *draws, original string) string
+	reserved  func(string) bool // recognises a surrogate; nil: cannot
+}
+
+const (
+	secretsPack = "secrets@1"
+	pciPack     = "pci@1"
+	gdprPack    = "gdpr@1"
+)
+
+// classes holds every class. Credentials of all kinds share a domain: the same
+// token is the same surrogate in a header, a cookie and a body.
+var classes = [numClasses]classRow{
+	none:       {name: "none", canonical: same, surrogate: letters},
+	credential: {name: "credential", pack: secretsPack, protected: true, canonical: same, surrogate: token},
+	cookie:     {name: "cookie", pack: secretsPack, domain: credential, protected: true, canonical: same, surrogate: token},
+	vendorKey:  {name: "vendor-key", pack: secretsPack, domain: credential, protected: true, canonical: same, surrogate: vendorToken},
+	webToken:   {name: "web-token", pack: secretsPack, domain: credential, protected: true, canonical: same, surrogate: jwtToken},
+	privateKey: {name: "private-key", pack: secretsPack, domain: credential, protected: true, canonical: same, surrogate: pemBlock},
+	cardCheck:  {name: "card-verification", pack: pciPack, protected: true, remove: true, canonical: same, surrogate: letters},
+	card:       {name: "card-number", pack: pciPack, canonical: alnumOnly, surrogate: cardNumber},
+	iban:       {name: "iban", pack: pciPack, canonical: alnumOnly, surrogate: ibanNumber},
+	bank:       {name: "bank-account", pack: pciPack, canonical: alnumOnly, surrogate: letters},
+	email:      {name: "email", pack: gdprPack, canonical: strings.ToLower, surrogate: emailAddress, reserved: isReservedEmail},
+	phone:      {name: "phone", pack: gdprPack, canonical: digitsOnly, surrogate: phoneNumber, reserved: isReservedPhone},
+	name:       {name: "name", pack: gdprPack, canonical: folded, surrogate: letters},
+	username:   {name: "username", pack: gdprPack, canonical: folded, surrogate: letters},
+	address:    {name: "address", pack: gdprPack, canonical: folded, surrogate: letters},
+	birthDate:  {name: "birth-date", pack: gdprPack, canonical: same, surrogate: dayInYear},
+	ssn:        {name: "ssn", pack: gdprPack, canonical: digitsOnly, surrogate: ssnNumber},
+	nationalID: {name: "national-id", pack: gdprPack, canonical: alnumOnly, surrogate: letters},
+	ip:         {name: "ip", pack: gdprPack, canonical: canonicalIP, surrogate: ipAddress, reserved: isReservedIP},
+	device:     {name: "device", pack: gdprPack, canonical: folded, surrogate: token},
+	location:   {name: "location", pack: gdprPack, canonical: same, surrogate: coordinate},
+	special:    {name: "special-category", pack: gdprPack, remove: true, canonical: same, surrogate: letters},
+	other:      {name: "other", canonical: same, surrogate: token},
+}
+
+// rule is the name under which hits are reported: "gdpr@1/email".
+func (r *classRow) rule() string {
+	if r.pack == "" {
+		return r.name
+	}
+	return r.pack + "/" + r.name
+}
+
+// PackNames lists the packs, sorted.
+func PackNames() []string {
+	var out []string
+	for i := range classes {
+		if p := classes[i].pack; p != "" && !slices.Contains(out, p) {
+			out = append(out, p)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+func same(s string) string { return s }
+
+func folded(s string) string { return strings.ToLower(strings.TrimSpace(s)) }
+
+func digitsOnly(s string) string { return strings.Map(keepIf(isDigit), s) }
+
+func alnumOnly(s string) string { return strings.ToUpper(strings.Map(keepIf(isAlnum), s)) }
+
+func keepIf(want func(byte) bool) func(rune) rune {
+	return func(r rune) rune {
+		if r < 0x80 && want(byte(r)) {
+			return r
+		}
+		return -1
+	}
+}
+
+func isDigit(b byte) bool  { return b >= '0' && b <= '9' }
+func isLower(b byte) bool  { return b >= 'a' && b <= 'z' }
+func isUpper(b byte) bool  { return b >= 'A' && b <= 'Z' }
+func isLetter(b byte) bool { return isLower(b | 0x20) }
+func isAlnum(b byte) bool  { return isDigit(b) || isLetter(b) }
+func isHex(b byte) bool    { return isDigit(b) || b|0x20 >= 'a' && b|0x20 <= 'f' }
+
+func every(s string, want func(byte) bool) bool {
+	for i := 0; i < len(s); i++ {
+		if !want(s[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func countDigits(s string) int {
+	n := 0
+	for i := 0; i < len(s); i++ {
+		if isDigit(s[i]) {
+			n++
+		}
+	}
+	return n
+}

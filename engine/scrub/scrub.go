@@ -1,0 +1,388 @@
+// Package scrub takes personal data and credentials out of traffic before any
+// other stage sees it. Exchanges come in as they were recorded and go out with
+// every detected value replaced by a surrogate of the same shape, or they do
+// not go out at all: what cannot be read is dropped, never passed on.
+//
+// A surrogate is drawn from an HMAC of the original under a key, so the same
+// e-mail address becomes the same surrogate in a path, a header and a body, and
+// nobody without the key can go back. Where a realm is reserved for examples
+// (RFC 2606 names, RFC 5737 addresses, 555-01xx telephone numbers, issuer test
+// prefixes) surrogates come from it, so that no candidate build can write to,
+// call or charge anybody real.
+//
+// Scrubbing twice is stable for e-mail addresses, IP addresses and telephone
+// numbers, whose surrogates are recognised. Surrogates of other classes are
+// replaced by other surrogates, each original still by one and the same.
+//
+// Everything that is not replaced stays as it was, byte for byte: number
+// literals, key order, white space, duplicate keys, percent-encoding.
+package scrub
+
+import (
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/shadowaudit/shadowaudit/engine/result"
+	"github.com/shadowaudit/shadowaudit/engine/traffic"
+	"github.com/shadowaudit/shadowaudit/lang/jq"
+	"github.com/shadowaudit/shadowaudit/lang/pos"
+)
+
+// DefaultMaxBody is the largest decoded body, in bytes, that is scrubbed when
+// the configuration does not say.
+const DefaultMaxBody = 8 << 20
+
+// minKey is the shortest key, in bytes: an HMAC-SHA256 key should have the
+// length of the hash (RFC 2104 section 3).
+const minKey = 32
+
+// Config says what a Scrubber does.
+type Config struct {
+	Key      []byte   // at least 32 bytes; nil: a key of this run, never stored
+	Packs    []string // of PackNames; nil: all of them
+	Rules    []Rule   // the user's, which come before the packs
+	Disabled string   // the reason given for scrub = none; "": scrubbing is on
+	MaxBody  int      // largest decoded body in bytes; 0: DefaultMaxBody
+}
+
+// Rule is a rule of the user. Where several match one value, the one that
+// names the innermost place wins, then the one declared first.
+type Rule struct {
+	Name    string
+	JQ      []*jq.Paths // places in the request or response document, ".body.note"
+	Keys    []string    // names of JSON, form, query and XML fields; case and separators do not matter
+	Headers []string
+	Cookies []string
+	Query   []string
+	Action  Action
+	Origin  pos.Range
+}
+
+// Action is what happens to a value that a rule names.
+type Action string
+
+// The actions.
+const (
+	Remove       Action = "remove"       // the field goes; a list element becomes null
+	Pseudonymize Action = "pseudonymize" // a surrogate of the same shape
+	Mask         Action = "mask"         // letters become x or X, digits 0
+	Keep         Action = "keep"         // an exemption, for all but credentials and card verification data
+)
+
+// Scrubber scrubs. It is safe for concurrent use.
+type Scrubber struct {
+	cfg       Config
+	root      []byte
+	ephemeral bool
+	keys      [numClasses][]byte // derived, by domain
+	enabled   [numClasses]bool
+
+	detectors  []detector // of the enabled packs
+	protectors []detector // of them, those that no exemption turns off
+	certain    []detector // of them, those that digits alone cannot set off
+	patterns   []pattern  // the static jq rules, lowered
+	dynamic    []dynamicRule
+	byKey      map[string]int // normalised field name to rule
+	byHeader   map[string]int
+	byCookie   map[string]int
+	byQuery    map[string]int
+
+	workers sync.Pool
+	hits    []atomic.Int64 // rules of the user, then of the classes, then the two below
+	dropped [len(reasons)]atomic.Int64
+}
+
+// New makes a scrubber. Mistakes in the configuration are errors: an unknown
+// pack or action, a short key, nothing to do, an exemption for a credential.
+func New(cfg Config) (*Scrubber, error) {
+	s := &Scrubber{cfg: cfg}
+	if s.cfg.MaxBody <= 0 {
+		s.cfg.MaxBody = DefaultMaxBody
+	}
+	if err := s.setPacks(); err != nil {
+		return nil, err
+	}
+	if err := s.setKey(); err != nil {
+		return nil, err
+	}
+	if err := s.setRules(); err != nil {
+		return nil, err
+	}
+	s.hits = make([]atomic.Int64, len(cfg.Rules)+int(numClasses)+2)
+	s.workers.New = func() any { return newWorker(s) }
+	return s, nil
+}
+
+func (s *Scrubber) setPacks() error {
+	if s.cfg.Packs == nil {
+		s.cfg.Packs = PackNames()
+	}
+	if len(s.cfg.Packs) == 0 && len(s.cfg.Rules) == 0 && s.cfg.Disabled == "" {
+		return fmt.Errorf("scrub has neither packs nor rules: name a pack, or say scrub = none with a reason")
+	}
+	for _, p := range s.cfg.Packs {
+		if !slices.Contains(PackNames(), p) {
+			return fmt.Errorf("unknown scrub pack %q: the packs are %q", p, PackNames())
+		}
+	}
+	for c := range classes {
+		pack := classes[c].pack
+		s.enabled[c] = pack == "" || slices.Contains(s.cfg.Packs, pack)
+	}
+	for _, d := range detectors {
+		if !s.enabled[d.class] {
+			continue
+		}
+		s.detectors = append(s.detectors, d)
+		if classes[d.class].protected {
+			s.protectors = append(s.protectors, d)
+		}
+		if classes[d.class].protected || d.class == email {
+			s.certain = append(s.certain, d)
+		}
+	}
+	return nil
+}
+
+// setKey derives one key per class (HKDF, RFC 5869), so that surrogates of two
+// classes cannot be related to each other.
+func (s *Scrubber) setKey() error {
+	s.root = slices.Clone(s.cfg.Key)
+	if s.root == nil {
+		s.ephemeral = true
+		s.root = make([]byte, minKey)
+		if _, err := rand.Read(s.root); err != nil {
+			return fmt.Errorf("draw a scrub key: %w", err)
+		}
+	}
+	if len(s.root) < minKey {
+		return fmt.Errorf("the scrub key has %d bytes: it needs at least %d", len(s.root), minKey)
+	}
+	for c := range classes {
+		key, err := hkdf.Key(sha256.New, s.root, nil, "shadowaudit/scrub/v1/"+classes[c].name, sha256.Size)
+		if err != nil {
+			return fmt.Errorf("derive scrub keys: %w", err)
+		}
+		s.keys[c] = key
+	}
+	return nil
+}
+
+// keyID tells keys apart and reveals nothing about them.
+func (s *Scrubber) keyID() string {
+	if s.ephemeral {
+		return "ephemeral"
+	}
+	mac := hmac.New(sha256.New, s.root)
+	mac.Write([]byte("kid"))
+	return hex.EncodeToString(mac.Sum(nil)[:8])
+}
+
+// DropError says why an exchange may not be passed on. It quotes no content.
+type DropError struct {
+	Reason string // one of a closed set
+}
+
+// Error gives the reason.
+func (e *DropError) Error() string { return "exchange dropped by scrub: " + e.Reason }
+
+// reason is an index into reasons.
+type reason uint8
+
+const (
+	badJSON reason = iota
+	badCharset
+	badCoding
+	badMultipart
+	badRule
+	binaryBody
+	binaryFile
+	incomplete
+	tooDeep
+	tooLarge
+	fault
+	unstable
+)
+
+var reasons = [...]string{
+	badJSON:      "body is not the JSON it says it is",
+	badCharset:   "character set cannot be read",
+	badCoding:    "content coding cannot be undone",
+	badMultipart: "multipart body cannot be rewritten",
+	badRule:      "a rule could not be evaluated",
+	binaryBody:   "binary body",
+	binaryFile:   "binary file in a multipart body",
+	incomplete:   "request body is incomplete",
+	tooDeep:      "body is nested too deeply",
+	tooLarge:     "body is too large",
+	fault:        "scrubber fault",
+	unstable:     "body does not parse after scrubbing",
+}
+
+// Exchange scrubs x in place. The slices of x are replaced, their elements are
+// never written, so memory that x shares with others stays as it was. A
+// request that cannot be scrubbed is a *DropError, and x must not be passed on;
+// a recorded response that cannot be is kept without its body. Session and ID
+// are left alone.
+func (s *Scrubber) Exchange(x *traffic.Exchange) error {
+	if s.cfg.Disabled != "" {
+		return nil
+	}
+	req, resp, err := s.exchange(x)
+	if err != nil {
+		for i, text := range reasons {
+			if text == err.Reason {
+				s.dropped[i].Add(1)
+			}
+		}
+		return err
+	}
+	x.Request, x.Response = *req, resp
+	return nil
+}
+
+func (s *Scrubber) exchange(x *traffic.Exchange) (req *traffic.Request, resp *traffic.Response, drop *DropError) {
+	drop = s.work(true, func(w *worker) {
+		req = w.request(&x.Request)
+		if x.Response != nil && !w.failed() {
+			resp = w.response(x.Response)
+		}
+	})
+	return req, resp, drop
+}
+
+// Request returns a scrubbed copy of r, or a *DropError. It does not count as
+// a hit of any rule.
+func (s *Scrubber) Request(r *traffic.Request) (*traffic.Request, error) {
+	out := *r
+	if s.cfg.Disabled != "" {
+		return &out, nil
+	}
+	if drop := s.work(false, func(w *worker) { out = *w.request(r) }); drop != nil {
+		return nil, drop
+	}
+	return &out, nil
+}
+
+// Response returns a scrubbed copy of r; a body that cannot be scrubbed is
+// missing from it. It does not count as a hit of any rule.
+func (s *Scrubber) Response(r *traffic.Response) (*traffic.Response, error) {
+	out := *r
+	if s.cfg.Disabled != "" {
+		return &out, nil
+	}
+	if drop := s.work(false, func(w *worker) { out = *w.response(r) }); drop != nil {
+		return nil, drop
+	}
+	return &out, nil
+}
+
+// redacted stands for a value that could not be scrubbed.
+const redacted = "redacted"
+
+// Shown returns what a report may show of one value. path holds the keys that
+// lead to it (body, customer, email), list positions left out; literal is raw
+// JSON text or plain text, and the result has the same form. Nothing that is
+// detected comes back as it was.
+func (s *Scrubber) Shown(path []string, literal string) string {
+	return s.show(literal, func(w *worker) string { return w.shown(path, literal) })
+}
+
+// Text returns v with every value replaced that is recognised by its own form.
+func (s *Scrubber) Text(v string) string {
+	return s.show(v, func(w *worker) string { return w.plain(v) })
+}
+
+// Path returns a request-target that may be shown.
+func (s *Scrubber) Path(target string) string {
+	return s.show(target, func(w *worker) string { return w.target(target, w.at("query")) })
+}
+
+func (s *Scrubber) show(original string, f func(*worker) string) string {
+	if s.cfg.Disabled != "" {
+		return original
+	}
+	var out string
+	if s.work(false, func(w *worker) { out = f(w) }) == nil {
+		return out
+	}
+	if original != "" && original[0] == '"' {
+		return `"` + redacted + `"`
+	}
+	return redacted
+}
+
+// work lends f a worker. Whatever goes wrong in f, a panic included, becomes a
+// DropError, and then no hits are counted.
+func (s *Scrubber) work(count bool, f func(*worker)) (drop *DropError) {
+	w := s.workers.Get().(*worker)
+	w.reset()
+	defer func() {
+		if recover() != nil { // the worker may be in any state: it is not put back
+			drop = &DropError{reasons[fault]}
+		}
+	}()
+	f(w)
+	drop = w.drop
+	if drop == nil && count {
+		for i, n := range w.hits {
+			if n > 0 {
+				s.hits[i].Add(n)
+			}
+		}
+	}
+	s.workers.Put(w)
+	return drop
+}
+
+// Hits counts what each rule replaced in the exchanges that were passed on,
+// sorted by name. The user's rules are listed even if they never matched.
+func (s *Scrubber) Hits() []result.ScrubRule {
+	out := []result.ScrubRule{}
+	for i := range s.hits {
+		n := s.hits[i].Load()
+		if i < len(s.cfg.Rules) || n > 0 {
+			out = append(out, result.ScrubRule{Name: s.ruleName(i), Hits: n})
+		}
+	}
+	slices.SortStableFunc(out, func(a, b result.ScrubRule) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}
+
+func (s *Scrubber) ruleName(i int) string {
+	if i < len(s.cfg.Rules) {
+		return s.cfg.Rules[i].Name
+	}
+	switch c := class(i - len(s.cfg.Rules)); c {
+	case numClasses:
+		return "integrity"
+	case numClasses + 1:
+		return "withheld response body"
+	default:
+		return classes[c].rule()
+	}
+}
+
+// Report describes what was done, without any value.
+func (s *Scrubber) Report() result.Scrub {
+	if s.cfg.Disabled != "" {
+		return result.Scrub{Disabled: true, Reason: s.cfg.Disabled,
+			Packs: []string{}, Rules: []result.ScrubRule{}, Dropped: []result.ScrubCount{}}
+	}
+	out := result.Scrub{Packs: slices.Clone(s.cfg.Packs), KeyID: s.keyID(), Rules: s.Hits(), Dropped: []result.ScrubCount{}}
+	for i := range s.dropped {
+		if n := s.dropped[i].Load(); n > 0 {
+			out.Dropped = append(out.Dropped, result.ScrubCount{Reason: reasons[i], Count: n})
+		}
+	}
+	slices.SortFunc(out.Dropped, func(a, b result.ScrubCount) int { return strings.Compare(a.Reason, b.Reason) })
+	return out
+}

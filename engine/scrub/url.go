@@ -1,0 +1,314 @@
+package scrub
+
+import (
+	"strings"
+)
+
+// target scrubs a request-target or a URL: user information, path segments,
+// query parameters, fragment. params is where the patterns of rules stand for
+// the parameters.
+func (w *worker) target(t string, params places) string {
+	if t == "" {
+		return t
+	}
+	rest, fragment, hasFragment := strings.Cut(t, "#")
+	rest, query, hasQuery := strings.Cut(rest, "?")
+	head := ""
+	if scheme, tail, ok := strings.Cut(rest, "://"); ok && !strings.Contains(scheme, "/") {
+		slash := strings.IndexByte(tail, '/')
+		if slash < 0 {
+			slash = len(tail)
+		}
+		head = scheme + "://" + w.authority(tail[:slash])
+		rest = tail[slash:]
+		if strings.HasSuffix(strings.ToLower(tail[:slash]), "hooks.slack.com") && strings.HasPrefix(rest, "/services/") {
+			head += "/services"
+			rest = w.opaque(rest[len("/services"):])
+		}
+	}
+	var b strings.Builder
+	b.WriteString(head)
+	b.WriteString(w.path(rest))
+	if hasQuery {
+		b.WriteByte('?')
+		b.WriteString(w.query(query, params, "query"))
+	}
+	if hasFragment {
+		b.WriteByte('#')
+		b.WriteString(w.query(fragment, nowhere, ""))
+	}
+	return b.String()
+}
+
+// opaque replaces the parts of a path that is a secret as a whole.
+func (w *worker) opaque(path string) string {
+	w.hitClass(vendorKey)
+	return w.surrogate(credential, path)
+}
+
+// authority takes the user information out of "user:password@host".
+func (w *worker) authority(s string) string {
+	at := strings.LastIndexByte(s, '@')
+	if at < 0 || !w.s.enabled[credential] {
+		return s
+	}
+	user, password, both := strings.Cut(s[:at], ":")
+	out := w.secret(user)
+	if both {
+		out += ":" + w.secret(password)
+	}
+	return out + s[at:]
+}
+
+// secret replaces a percent-encoded credential.
+func (w *worker) secret(raw string) string {
+	decoded, _ := unescape(raw, false)
+	if decoded == "" {
+		return raw
+	}
+	w.hitClass(credential)
+	return escapeLike(raw, w.stand(credential, decoded), false)
+}
+
+// wholePath carries out the verdict of a rule that names .path.
+func (w *worker) wholePath(target string, v verdict) string {
+	path, query, has := strings.Cut(target, "?")
+	segments := strings.Split(path, "/")
+	for i, s := range segments {
+		if s != "" && v.action != Keep {
+			segments[i] = escapeLike(s, w.apply(v, nil, s), false)
+		}
+	}
+	if path = strings.Join(segments, "/"); has {
+		path += "?" + query
+	}
+	return path
+}
+
+// path scrubs the segments of a path; the one before can say what a segment is:
+// /cards/4111..., /reset-password/kJ3....
+func (w *worker) path(p string) string {
+	if p == "" || p == "/" {
+		return p
+	}
+	var b strings.Builder
+	var previous *keyInfo
+	for i := 0; i <= len(p); {
+		end := strings.IndexByte(p[i:], '/')
+		if end < 0 {
+			end = len(p) - i
+		}
+		segment := p[i : i+end]
+		b.WriteString(w.segment(previous, segment))
+		if i += end; i < len(p) {
+			b.WriteByte('/')
+		}
+		i++
+		if segment != "" {
+			previous = w.key([]byte(singularName(segment)))
+		}
+	}
+	return b.String()
+}
+
+// singularName makes the names of collections, /cards/, those of their members.
+func singularName(s string) string { return strings.TrimSuffix(s, "s") }
+
+func (w *worker) segment(previous *keyInfo, segment string) string {
+	value, params, has := strings.Cut(segment, ";")
+	out := w.segmentValue(previous, value)
+	if has {
+		out += ";" + w.pairs(params, ';', nowhere, "")
+	}
+	return out
+}
+
+func (w *worker) segmentValue(previous *keyInfo, raw string) string {
+	decoded, ok := unescape(raw, false)
+	if !ok {
+		decoded = raw
+	}
+	out := decoded
+	if c := segmentClass(previous, decoded); c != none {
+		if out = w.stand(c, decoded); out != decoded {
+			w.hitClass(c)
+		}
+	} else {
+		out = w.plain(decoded)
+	}
+	if out == decoded {
+		return raw
+	}
+	return escapeLike(raw, out, false)
+}
+
+// segmentClass is the class that the segment before gives, if the segment looks
+// like a value of it and not like a word: /token/refresh is a route.
+func segmentClass(previous *keyInfo, s string) class {
+	if previous == nil {
+		return none
+	}
+	row := previous.rows[0]
+	if row == nil && previous.opens&inCard != 0 && countDigits(s) >= 12 {
+		return card
+	}
+	if row == nil || !row.gate.admits(s) || countDigits(s) == 0 {
+		return none
+	}
+	switch row.class {
+	case credential:
+		if len(s) >= 16 {
+			return credential
+		}
+	case card, iban, bank:
+		if countDigits(s) >= 8 {
+			return row.class
+		}
+	case phone, ssn:
+		if countDigits(s) >= 7 {
+			return row.class
+		}
+	case ip, email:
+		return row.class
+	case nationalID, device:
+		if countDigits(s) >= 5 {
+			return row.class
+		}
+	}
+	return none
+}
+
+// query scrubs parameters; one without a name is a value. name is the section
+// of the document in which rules see them.
+func (w *worker) query(q string, at places, section string) string {
+	return w.pairs(q, '&', at, section)
+}
+
+// pairs scrubs name=value pairs. Those that stay are copied as they are.
+func (w *worker) pairs(q string, sep byte, at places, section string) string {
+	if q == "" {
+		return q
+	}
+	var b strings.Builder
+	b.Grow(len(q))
+	first := true
+	for rest, more := q, true; more; {
+		var pair string
+		pair, rest, more = strings.Cut(rest, string(sep))
+		out, goes := w.pair(pair, at, section)
+		if goes {
+			continue
+		}
+		if !first {
+			b.WriteByte(sep)
+		}
+		first = false
+		b.WriteString(out)
+	}
+	return b.String()
+}
+
+func (w *worker) pair(pair string, at places, section string) (out string, goes bool) {
+	rawName, rawValue, has := strings.Cut(pair, "=")
+	name, ok := unescape(rawName, true)
+	if !ok {
+		name = rawName
+	}
+	if !has {
+		return w.parameter(where{rule: -1, places: nowhere}, rawName, &goes), goes
+	}
+	k := w.key([]byte(name))
+	root := where{rule: at.rule, places: at, link: true}
+	place := w.memberAt(root, k, func() string { return name })
+	if rule, ok := w.s.byQuery[name]; ok && section == "query" {
+		place.rule = rule
+	}
+	value := w.parameter(place, rawValue, &goes)
+	if k.exposed {
+		if found := w.found(w.s.detectors, name); found != name {
+			rawName = escapeLike(rawName, found, true)
+		}
+	}
+	return rawName + "=" + value, goes
+}
+
+// parameter scrubs one encoded value.
+func (w *worker) parameter(at where, raw string, goes *bool) string {
+	decoded, ok := unescape(raw, true)
+	if !ok {
+		decoded = raw
+	}
+	v := w.judgeAt(&at, decoded)
+	if v.action == Remove {
+		w.hit(v.rule)
+		*goes = true
+		return ""
+	}
+	out := w.apply(v, at.key, decoded)
+	if out == decoded {
+		return raw
+	}
+	return escapeLike(raw, out, true)
+}
+
+// unescape undoes percent-encoding; in forms and queries a plus is a blank. A
+// percent sign that begins no escape stands for itself. ok is false when there
+// is nothing to undo.
+func unescape(s string, plus bool) (out string, ok bool) {
+	if strings.IndexByte(s, '%') < 0 && !(plus && strings.IndexByte(s, '+') >= 0) {
+		return s, true
+	}
+	b := make([]byte, 0, len(s))
+	for i := 0; i < len(s); i++ {
+		switch {
+		case s[i] == '%' && i+2 < len(s) && isHex(s[i+1]) && isHex(s[i+2]):
+			b = append(b, unhex(s[i+1])<<4|unhex(s[i+2]))
+			i += 2
+		case s[i] == '+' && plus:
+			b = append(b, ' ')
+		default:
+			b = append(b, s[i])
+		}
+	}
+	return string(b), true
+}
+
+func unhex(b byte) byte {
+	if isDigit(b) {
+		return b - '0'
+	}
+	return b | 0x20 - 'a' + 10
+}
+
+// escapeLike encodes s in the style of original: what stood bare there stays
+// bare, hexadecimal digits have its case, blanks its form.
+func escapeLike(original, s string, plus bool) string {
+	var bare [256]bool
+	digits, plusBlank := "0123456789ABCDEF", plus && strings.IndexByte(original, '+') >= 0
+	for i := 0; i < len(original); i++ {
+		if original[i] == '%' && i+2 < len(original) && isHex(original[i+1]) && isHex(original[i+2]) {
+			if isLower(original[i+1]) || isLower(original[i+2]) {
+				digits = "0123456789abcdef"
+			}
+			i += 2
+			continue
+		}
+		bare[original[i]] = true
+	}
+	bare['%'] = false
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		switch {
+		case c == ' ' && plusBlank:
+			b.WriteByte('+')
+		case isAlnum(c) || c == '-' || c == '.' || c == '_' || c == '~' || bare[c] && !(plus && c == '+'):
+			b.WriteByte(c)
+		default:
+			b.WriteByte('%')
+			b.WriteByte(digits[c>>4])
+			b.WriteByte(digits[c&15])
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,150 @@
+package scrub
+
+import (
+	"github.com/shadowaudit/shadowaudit/engine/traffic"
+)
+
+// worker is what one message is scrubbed with: everything that cannot be shared
+// between goroutines. A failure sticks to it; what the methods return after one
+// is not used.
+type worker struct {
+	s     *Scrubber
+	draws [numClasses]*draws
+	known map[string]*keyInfo
+	hits  []int64
+	drop  *DropError
+
+	patterns []pattern // of the scrubber, then those that hold for this message
+	readers  []*reader // by depth of JSON inside JSON
+	depth    int       // of what is inside what: JSON in a string, base64, a parameter
+	spans    []span
+}
+
+// maxDepth bounds encodings inside encodings.
+const maxDepth = 6
+
+func newWorker(s *Scrubber) *worker {
+	return &worker{s: s, known: map[string]*keyInfo{}, hits: make([]int64, len(s.hits))}
+}
+
+func (w *worker) reset() {
+	clear(w.hits)
+	w.drop, w.depth = nil, 0
+	w.patterns = w.s.patterns
+}
+
+func (w *worker) fail(r reason) {
+	if w.drop == nil {
+		w.drop = &DropError{reasons[r]}
+	}
+}
+
+func (w *worker) failed() bool { return w.drop != nil }
+
+// enter goes one encoding deeper. Beyond the limit nobody can say what is in
+// there, so the message fails.
+func (w *worker) enter() bool {
+	if w.depth >= maxDepth {
+		w.fail(tooDeep)
+		return false
+	}
+	w.depth++
+	return true
+}
+
+func (w *worker) leave() { w.depth-- }
+
+func (w *worker) drawsOf(c class) *draws {
+	if d := classes[c].domain; d != none {
+		c = d
+	}
+	if w.draws[c] == nil {
+		w.draws[c] = newDraws(w.s.keys[c])
+	}
+	return w.draws[c]
+}
+
+func (w *worker) classHit(c class) int { return len(w.s.cfg.Rules) + int(c) }
+
+func (w *worker) hit(rule int) { w.hits[rule]++ }
+
+func (w *worker) hitClass(c class) { w.hit(w.classHit(c)) }
+
+func (w *worker) request(r *traffic.Request) *traffic.Request {
+	out := *r
+	if w.s.dynamic != nil && !w.bind(requestDocument(w, r)) {
+		return &out
+	}
+	out.Target = w.target(r.Target, w.at("query"))
+	if v, named := w.named(w.at("path"), nil); named && r.Target != "" {
+		out.Target = w.wholePath(out.Target, v)
+	}
+	out.Header = w.header(r.Header)
+	out.Trailer = w.header(r.Trailer)
+	out.Body.Bytes = w.requestBody(r)
+	if !sameBytes(out.Body.Bytes, r.Body.Bytes) {
+		out.Header = w.agree(out.Header, len(out.Body.Bytes))
+		out.Trailer = w.agree(out.Trailer, len(out.Body.Bytes))
+	}
+	return &out
+}
+
+// requestBody returns the scrubbed body. A request without all of its body
+// cannot be replayed, and nobody has seen what is missing.
+func (w *worker) requestBody(r *traffic.Request) []byte {
+	switch r.Body.State {
+	case traffic.Complete:
+	case traffic.Oversized:
+		w.fail(tooLarge)
+		return nil
+	case traffic.Missing:
+		if n := r.Header.Get("Content-Length"); (n == "" || n == "0") && !r.Header.Has("Transfer-Encoding") && len(r.Body.Bytes) == 0 {
+			return nil
+		}
+		fallthrough
+	default:
+		w.fail(incomplete)
+		return nil
+	}
+	return w.body(r.Header, r.Body.Bytes)
+}
+
+func (w *worker) response(r *traffic.Response) *traffic.Response {
+	out := *r
+	if w.s.dynamic != nil && !w.bind(responseDocument(w, r)) {
+		return &out
+	}
+	out.Reason = w.plain(r.Reason)
+	out.Header = w.header(r.Header)
+	out.Trailer = w.header(r.Trailer)
+	if w.failed() {
+		return &out
+	}
+	body := traffic.Body{State: traffic.Missing}
+	if r.Body.State == traffic.Complete {
+		body = traffic.Body{Bytes: w.body(r.Header, r.Body.Bytes)}
+	}
+	if w.failed() { // the rest of the exchange is still of use without this body
+		w.drop = nil
+		body = traffic.Body{State: traffic.Missing}
+	}
+	if body.State == traffic.Missing {
+		if r.Body.State != traffic.Missing {
+			w.hit(len(w.hits) - 1)
+		}
+		out.Body = body
+		return &out
+	}
+	out.Body = body
+	if !sameBytes(body.Bytes, r.Body.Bytes) {
+		out.Header = w.agree(out.Header, len(body.Bytes))
+		out.Trailer = w.agree(out.Trailer, len(body.Bytes))
+	}
+	return &out
+}
+
+// sameBytes reports whether a is b itself: every step returns what it was given
+// when there was nothing to change.
+func sameBytes(a, b []byte) bool {
+	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
+}
