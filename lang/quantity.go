@@ -58,7 +58,7 @@ func ParseDuration(s string) (time.Duration, error) {
 	if err == nil {
 		return d, nil
 	}
-	if first := strings.TrimRight(unit, "0123456789. "); strings.IndexAny(first, "0123456789") < 0 {
+	if first := strings.TrimRight(unit, "0123456789. "); !strings.ContainsAny(first, "0123456789") {
 		switch first {
 		case "d", "day", "days":
 			return 0, fmt.Errorf("there is no unit for days; write hours, such as %q", "24h")

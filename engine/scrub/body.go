@@ -62,9 +62,13 @@ func (w *worker) content(m content.MediaType, plain []byte, at where) []byte {
 	if w.failed() {
 		return nil
 	}
-	out := w.document(kind, text, at)
-	if w.failed() || sameBytes(out, text) {
+	body, marked := bytes.CutPrefix(text, byteOrderMark)
+	out := w.document(kind, body, at)
+	if w.failed() || sameBytes(out, body) {
 		return plain
+	}
+	if marked {
+		out = append(bytes.Clone(byteOrderMark), out...)
 	}
 	return back(out)
 }
@@ -73,7 +77,7 @@ func (w *worker) content(m content.MediaType, plain []byte, at where) []byte {
 func (w *worker) utf8(m content.MediaType, kind content.Kind, plain []byte) (text []byte, back func([]byte) []byte) {
 	back = func(b []byte) []byte { return b }
 	text, err := content.UTF8(m, plain)
-	if err != nil && (kind == content.JSON || kind == content.NDJSON) && strings.HasPrefix(m.Charset+"utf", "utf") && m.Charset != "utf-16" && m.Charset != "utf-32" {
+	if err != nil && (kind == content.JSON || kind == content.NDJSON) && (m.Charset == "" || m.Charset == "utf-8") {
 		return plain, back // broken strings do not hide the tokens around them
 	}
 	if err != nil || bytes.IndexByte(text, 0) >= 0 { // zero bytes: UTF-16 that does not say so
@@ -101,33 +105,23 @@ func (w *worker) latin1(text []byte) []byte {
 var byteOrderMark = []byte("\ufeff")
 
 func (w *worker) document(kind content.Kind, text []byte, at where) []byte {
-	if body, has := bytes.CutPrefix(text, byteOrderMark); has {
-		out := w.document(kind, body, at)
-		if sameBytes(out, body) {
-			return text
-		}
-		return append(bytes.Clone(byteOrderMark), out...)
-	}
 	switch kind {
 	case content.JSON, content.NDJSON:
 		return w.jsonBody(text, at, kind == content.NDJSON)
-	case content.Form:
-		return changed(text, w.pairs(string(text), '&', at.places, "form"))
 	case content.EventStream:
 		return changed(text, w.events(string(text), at))
-	case content.XML, content.HTML:
-		if at.rule >= 0 {
-			return changed(text, w.leaf(at, string(text)))
-		}
-		return changed(text, w.markup(string(text), kind == content.HTML))
 	}
-	if out, ok := w.guessJSON(text, at); ok {
+	if out, ok := w.guessJSON(text, at); ok { // media types are not to be trusted
 		return out
 	}
-	if s := string(text); looksForm(s) {
+	s := string(text)
+	switch {
+	case kind == content.Form, kind == content.Text && looksForm(s):
 		return changed(text, w.pairs(s, '&', at.places, "form"))
+	case kind == content.Text || at.rule >= 0:
+		return changed(text, w.leaf(at, s))
 	}
-	return changed(text, w.leaf(at, string(text)))
+	return changed(text, w.markup(s, kind == content.HTML))
 }
 
 // changed is text itself when out says the same.
@@ -183,8 +177,8 @@ func (w *worker) events(s string, at where) string {
 			s = rest
 			continue
 		}
-		var data []string
-		var ends []string
+		var data, ends []string
+		event := s
 		for isData(line) {
 			text := strings.TrimRight(line, "\r\n")
 			data = append(data, strings.TrimPrefix(strings.TrimPrefix(text, "data:"), " "))
@@ -198,10 +192,10 @@ func (w *worker) events(s string, at where) string {
 		joined := strings.Join(data, "\n")
 		out := w.eventData(joined, place)
 		if out == joined {
-			out = joined
+			b.WriteString(event[:len(event)-len(s)])
+			continue
 		}
-		lines := strings.Split(out, "\n")
-		for n, l := range lines {
+		for n, l := range strings.Split(out, "\n") {
 			b.WriteString("data: ")
 			b.WriteString(l)
 			b.WriteString(ends[min(n, len(ends)-1)])

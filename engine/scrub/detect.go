@@ -58,7 +58,7 @@ const (
 )
 
 // minToken is the shortest run in which a key of any vendor fits.
-const minToken = 16
+const minToken = 15
 
 const (
 	digitBit = 1 << 7
@@ -186,7 +186,7 @@ func findEmails(s string, spans []span) []span {
 		for start > from && isLocalByte(s[start-1]) {
 			start--
 		}
-		for start < at && strings.IndexByte(".'-", s[start]) >= 0 {
+		for start < at && strings.IndexByte(".'-!#*~", s[start]) >= 0 {
 			start++
 		}
 		end := at + 1
@@ -205,7 +205,7 @@ func findEmails(s string, spans []span) []span {
 }
 
 func isLocalByte(b byte) bool {
-	return isAlnum(b) || b >= 0x80 || b == '.' || b == '_' || b == '+' || b == '-' || b == '\''
+	return isAlnum(b) || b >= 0x80 || strings.IndexByte("._+-'!#$*^~", b) >= 0
 }
 
 func isDomainByte(b byte) bool { return isAlnum(b) || b >= 0x80 || b == '.' || b == '-' }

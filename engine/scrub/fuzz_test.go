@@ -54,7 +54,7 @@ func FuzzTarget(f *testing.F) {
 		s.Path(target)
 		for _, in := range []string{target + "/" + canary + "/", target + "?" + key + "=" + percent(canary), "/?" + key + "=" + canary + "&" + target} {
 			out := s.Path(in)
-			once, _ := unescape(out, false)
+			once := unescape(out, false)
 			if strings.Contains(out, canary) || strings.Contains(once, canary) {
 				t.Fatalf("%q became %q", in, out)
 			}
@@ -71,10 +71,6 @@ func FuzzHeader(f *testing.F) {
 	f.Add("Referer", "https://x/?a=")
 	s := newScrubber(f, Config{})
 	f.Fuzz(func(t *testing.T, name, value string) {
-		row := headerRows[strings.ToLower(name)]
-		if row.form == untouched {
-			return
-		}
 		x := get("/")
 		x.Request.Header = traffic.Header{{Name: name, Value: value + " " + canary}}
 		if err := s.Exchange(x); err != nil {

@@ -26,8 +26,7 @@ const (
 	list                   // values separated by commas
 	forwarded              // Forwarded (RFC 7239)
 	linkField              // a URL
-	technical              // counters, hashes, names: only what is certain by its form
-	untouched              // framing and negotiation
+	technical              // framing, counters, hashes: only what is certain by its form
 )
 
 // headerRows holds the fields whose names alone do not say enough.
@@ -47,7 +46,7 @@ var headerRows = map[string]headerRow{
 	"x-amzn-oidc-accesstoken": {credential, whole}, "x-amzn-oidc-identity": {credential, whole}, "x-session-id": {credential, whole},
 	"x-session": {credential, whole}, "x-secret": {credential, whole}, "x-hasura-admin-secret": {credential, whole},
 	"x-parse-session-token": {credential, whole}, "x-parse-rest-api-key": {credential, whole}, "x-functions-key": {credential, whole},
-	"sec-websocket-key": {none, untouched}, "authentication-info": {credential, whole},
+	"sec-websocket-key": {none, technical}, "authentication-info": {credential, whole},
 
 	"x-forwarded-for": {ip, list}, "x-real-ip": {ip, list}, "true-client-ip": {ip, list}, "cf-connecting-ip": {ip, list},
 	"cf-connecting-ipv6": {ip, list}, "cf-pseudo-ipv4": {ip, list}, "fly-client-ip": {ip, list}, "fastly-client-ip": {ip, list},
@@ -62,6 +61,7 @@ var headerRows = map[string]headerRow{
 
 	"referer": {none, linkField}, "location": {none, linkField}, "content-location": {none, linkField}, "x-original-url": {none, linkField},
 	"x-rewrite-url": {none, linkField}, "x-forwarded-uri": {none, linkField}, "x-original-uri": {none, linkField}, "origin": {none, linkField},
+	":path": {none, linkField},
 
 	"etag": {none, technical}, "if-none-match": {none, technical}, "if-match": {none, technical}, "traceparent": {none, technical},
 	"x-request-id": {none, technical}, "x-correlation-id": {none, technical}, "x-amzn-trace-id": {none, technical}, "x-trace-id": {none, technical},
@@ -69,15 +69,15 @@ var headerRows = map[string]headerRow{
 	"x-datadog-parent-id": {none, technical}, "x-cloud-trace-context": {none, technical}, "idempotency-key": {none, technical},
 	"user-agent": {none, technical}, "x-user-agent": {none, technical}, "server": {none, technical},
 
-	"host": {none, untouched}, "content-length": {none, untouched}, "content-type": {none, untouched}, "content-encoding": {none, untouched},
-	"transfer-encoding": {none, untouched}, "connection": {none, untouched}, "date": {none, untouched}, "last-modified": {none, untouched},
-	"expires": {none, untouched}, "age": {none, untouched}, "accept": {none, untouched}, "accept-encoding": {none, untouched},
-	"accept-language": {none, untouched}, "cache-control": {none, untouched}, "vary": {none, untouched}, "range": {none, untouched},
-	"content-range": {none, untouched}, "if-modified-since": {none, untouched}, "upgrade": {none, untouched},
-	"content-md5": {none, untouched}, "digest": {none, untouched}, "content-digest": {none, untouched}, "repr-digest": {none, untouched},
-	"x-amz-content-sha256": {none, untouched}, "x-amz-date": {none, untouched}, "signature": {none, untouched}, "signature-input": {none, untouched},
-	"x-hub-signature": {none, untouched}, "x-hub-signature-256": {none, untouched}, "stripe-signature": {none, untouched},
-	"x-slack-signature": {none, untouched}, "x-twilio-signature": {none, untouched}, "x-shopify-hmac-sha256": {none, untouched},
+	"host": {none, technical}, "content-length": {none, technical}, "content-type": {none, technical}, "content-encoding": {none, technical},
+	"transfer-encoding": {none, technical}, "connection": {none, technical}, "date": {none, technical}, "last-modified": {none, technical},
+	"expires": {none, technical}, "age": {none, technical}, "accept": {none, technical}, "accept-encoding": {none, technical},
+	"accept-language": {none, technical}, "cache-control": {none, technical}, "vary": {none, technical}, "range": {none, technical},
+	"content-range": {none, technical}, "if-modified-since": {none, technical}, "upgrade": {none, technical},
+	"content-md5": {none, technical}, "digest": {none, technical}, "content-digest": {none, technical}, "repr-digest": {none, technical},
+	"x-amz-content-sha256": {none, technical}, "x-amz-date": {none, technical}, "signature": {none, technical}, "signature-input": {none, technical},
+	"x-hub-signature": {none, technical}, "x-hub-signature-256": {none, technical}, "stripe-signature": {none, technical},
+	"x-slack-signature": {none, technical}, "x-twilio-signature": {none, technical}, "x-shopify-hmac-sha256": {none, technical},
 }
 
 // integrityFields vouch for a body, and do not for another one.
@@ -136,8 +136,6 @@ func (w *worker) field(fieldName, value string) (out string, goes bool) {
 		return w.cookies(value), false
 	case setCookie:
 		return w.setCookie(value), false
-	case untouched:
-		return value, false
 	case technical:
 		return w.found(w.s.certain, value), false
 	case linkField:
@@ -311,7 +309,7 @@ func (w *worker) cookie(pair string) (out string, goes bool) {
 // or a flag. A rule of the user may keep what its name does not give away as a
 // credential.
 func (w *worker) cookieValue(name, raw string, rule int) string {
-	decoded, _ := unescape(strings.Trim(raw, `"`), false)
+	decoded := unescape(strings.Trim(raw, `"`), false)
 	k := w.key([]byte(name))
 	v := verdict{Pseudonymize, cookie, w.classHit(cookie)}
 	secretName := k.rows[0] != nil && classes[k.rows[0].class].protected
@@ -376,7 +374,8 @@ func (w *worker) forwarded(value string) string {
 		for j, p := range params {
 			name, v, ok := strings.Cut(p, "=")
 			key := strings.ToLower(strings.TrimSpace(name))
-			if !ok || key == "host" || key == "proto" {
+			if !ok || key != "for" && key != "by" {
+				params[j] = w.plain(p)
 				continue
 			}
 			bare := strings.Trim(v, `" `)

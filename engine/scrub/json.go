@@ -60,11 +60,11 @@ func (a where) inside() where {
 
 // member is where the member called name of an object is; a is what inside
 // returned.
-func (w *worker) memberAt(a where, k *keyInfo, name func() string) where {
+func (w *worker) memberAt(a where, k *keyInfo, name []byte) where {
 	a.key = k
 	own := k.rule
 	if len(a.places.states) > 0 {
-		a.places = w.member(a.places, name(), false)
+		a.places = w.member(a.places, string(name), false)
 		if r := a.places.rule; r >= 0 && (own < 0 || r < own) {
 			own = r
 		}
@@ -213,7 +213,7 @@ func (j *walk) readName(f *frame) bool {
 	f.nameEnd = int(j.dec.InputOffset())
 	f.name = f.nameEnd - len(raw)
 	text := unquoted(raw)
-	f.member = j.w.memberAt(f.inside, j.w.key(text), func() string { return string(text) })
+	f.member = j.w.memberAt(f.inside, j.w.key(text), text)
 	return true
 }
 
@@ -313,6 +313,9 @@ func (j *walk) close(f *frame) {
 }
 
 func (j *walk) splice(start, end int, with string) {
+	if j.out == nil {
+		j.out = make([]byte, 0, len(j.data)+len(j.data)/16)
+	}
 	j.out = append(j.out, j.data[j.done:start]...)
 	j.out = append(j.out, with...)
 	j.done = end
@@ -359,11 +362,11 @@ func (w *worker) scalar(at *where, raw []byte) (with string, goes bool) {
 func (w *worker) jsonString(at *where, raw []byte) (with string, goes bool) {
 	inner := raw[1 : len(raw)-1]
 	quiet := at.quiet() && !at.link
-	if quiet && len(inner) < 7 { // shorter than anything that shows by its form
+	if quiet && len(inner) < 6 { // shorter than anything that shows by its form
 		return "", false
 	}
 	escaped := bytes.IndexByte(inner, '\\') >= 0
-	if quiet && !escaped && !opens(inner) && traitsOf(inner).dull() {
+	if quiet && !escaped && !opens(inner) && (traitsOf(inner).dull() || isTimestamp(inner)) {
 		return "", false
 	}
 	text := string(unquoted(raw))
@@ -407,6 +410,20 @@ func (w *worker) jsonNumber(at *where, raw []byte) (with string, goes bool) {
 		return w.number(card, text), false
 	}
 	return "", false
+}
+
+// isTimestamp reports whether s is an RFC 3339 time: full of digits, and in
+// every other field of a document.
+func isTimestamp(s []byte) bool {
+	if len(s) < 19 || len(s) > 35 || s[4] != '-' || s[7] != '-' || s[10] != 'T' && s[10] != ' ' || s[13] != ':' || s[16] != ':' {
+		return false
+	}
+	for i, b := range s {
+		if !isDigit(b) && (i < 19 && b != '-' && b != 'T' && b != ' ' && b != ':' || i >= 19 && bytes.IndexByte([]byte(".+-:Z"), b) < 0) {
+			return false
+		}
+	}
+	return true
 }
 
 // opens reports whether text may begin a document of its own.

@@ -168,6 +168,10 @@ func singular(s string) string { return strings.TrimRight(strings.TrimSuffix(s, 
 var technicalWords = map[string]bool{"timestamp": true, "ts": true, "epoch": true, "version": true, "etag": true, "sha": true, "checksum": true,
 	"traceid": true, "spanid": true, "trace": true, "span": true, "snowflake": true, "cursor": true, "nanos": true, "millis": true}
 
+// mailedLinks are path segments behind which links in messages carry a secret.
+var mailedLinks = map[string]bool{"reset": true, "confirm": true, "confirmation": true, "verify": true, "verification": true, "activate": true,
+	"activation": true, "invite": true, "invites": true, "invitation": true, "magic": true, "unsubscribe": true, "recover": true, "recovery": true}
+
 var keyTable = func() map[string][]keyRow {
 	table := map[string][]keyRow{}
 	for _, row := range keyRows {
@@ -189,17 +193,24 @@ type keyInfo struct {
 	link      gate // as a query or form parameter; anyValue: no rule
 	rule      int  // the rule of the user that names it, or -1
 	exposed   bool // the name itself may hold something
+	invites   bool // in a path, a secret of a mailed link comes next
 }
 
 // maxKnownKeys bounds what a worker remembers: services have a few hundred
 // names, but keys may also be data.
 const maxKnownKeys = 4096
 
+// longestName bounds, in bytes, how much of a name is looked at, from its end.
+const longestName = 128
+
 func (w *worker) key(name []byte) *keyInfo {
 	if k, ok := w.known[string(name)]; ok {
 		return k
 	}
 	k := w.s.classify(string(name))
+	if len(name) > longestName { // data, not a name
+		return k
+	}
 	if len(w.known) >= maxKnownKeys {
 		clear(w.known)
 	}
@@ -210,13 +221,14 @@ func (w *worker) key(name []byte) *keyInfo {
 // classify looks a name up by its endings, longest first.
 func (s *Scrubber) classify(name string) *keyInfo {
 	info := &keyInfo{rule: -1, exposed: !traitsOf(name).dull()}
-	words := wordsOf(name)
+	words := wordsOf(name[max(0, len(name)-longestName):])
 	full := strings.Join(words, " ")
 	if rule, ok := s.byKey[full]; ok {
 		info.rule = rule
 	}
 	info.link = linkRows[full]
 	if len(words) > 0 {
+		info.invites = mailedLinks[words[len(words)-1]]
 		info.technical = technicalWords[words[len(words)-1]] || len(words) > 1 && technicalWords[strings.Join(words[len(words)-2:], "")]
 	}
 	s.match(info, words)

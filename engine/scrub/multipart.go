@@ -103,7 +103,7 @@ func (w *worker) partBody(h traffic.Header, body []byte, at where) []byte {
 	m := content.MediaTypeOf(h)
 	if m.Name == "" && params["filename"] == "" {
 		k := w.key([]byte(params["name"]))
-		place := w.memberAt(at.inside(), k, func() string { return params["name"] })
+		place := w.memberAt(at.inside(), k, []byte(params["name"]))
 		if !isText(body) {
 			w.fail(binaryFile)
 			return nil

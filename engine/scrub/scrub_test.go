@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/shadowaudit/shadowaudit/engine/content"
 	"github.com/shadowaudit/shadowaudit/engine/http1"
@@ -313,8 +314,8 @@ func everything(x *traffic.Exchange) string {
 func leaks(text, value string) bool {
 	forms := []string{text}
 	for _, plus := range []bool{true, false} {
-		u, _ := unescape(text, plus)
-		uu, _ := unescape(u, true)
+		u := unescape(text, plus)
+		uu := unescape(u, true)
 		forms = append(forms, u, uu)
 	}
 	for _, f := range strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune("\" \r\n,:;&?.={}[]", r) }) {
@@ -809,5 +810,81 @@ func TestConcurrentUse(t *testing.T) {
 	wg.Wait()
 	if h := s.Hits(); h[0].Hits != 400 {
 		t.Errorf("hits: %v", h)
+	}
+}
+
+func TestMediaTypesAreNotTrusted(t *testing.T) {
+	s := newScrubber(t, Config{})
+	body := `{"html":"<b>x=y</b>","password":"hunter22","otp":847261}`
+	for _, m := range []string{"application/x-www-form-urlencoded", "text/html", "application/xml", "text/plain", "application/octet-stream", "application/x-amz-json-1.1"} {
+		x := post(m, body)
+		if err := s.Exchange(x); err != nil {
+			t.Fatalf("%s: %v", m, err)
+		}
+		if got := string(x.Request.Body.Bytes); strings.Contains(got, "hunter22") || strings.Contains(got, "847261") || !strings.Contains(got, "<b>x=y</b>") {
+			t.Errorf("%s: %s", m, got)
+		}
+	}
+}
+
+func TestUntouchedTextsAreByteIdentical(t *testing.T) {
+	s := newScrubber(t, Config{})
+	for _, tt := range []struct{ mediaType, body string }{
+		{"text/event-stream", ": ping\r\nid:7\ndata:x\ndata:  y\n\nevent: e\ndata: [DONE]\n\n"},
+		{"text/html", "<!doctype html><P class=a title='b'>1 &lt; 2 &amp; 3<br/>< <!-- c --><script>if (a<b) x=\"1\"</script>"},
+		{"application/xml", "<?xml version='1.0'?><a:b c='d'><![CDATA[x<y]]></a:b>\n"},
+		{"application/x-www-form-urlencoded", "a=1&b=%7e+x%20y&&c&=d&a=2"},
+		{"text/plain; charset=iso-8859-1", "caf\xe9"},
+		{"application/json", "\ufeff{\"a\": \"\xff\"}\n"},
+		{"multipart/form-data; boundary=B", "--B\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n--B\r\nContent-Disposition: form-data; name=\"f\"; filename=\"a.csv\"\r\nContent-Type: text/csv\r\n\r\nx,y\r\n--B--\r\n"},
+	} {
+		x := post(tt.mediaType, tt.body)
+		body := x.Request.Body.Bytes
+		if err := s.Exchange(x); err != nil {
+			t.Errorf("%s: %v", tt.mediaType, err)
+		} else if !sameBytes(x.Request.Body.Bytes, body) {
+			t.Errorf("%s: %q became %q", tt.mediaType, tt.body, x.Request.Body.Bytes)
+		}
+	}
+}
+
+func TestCharsetsComeBack(t *testing.T) {
+	s := newScrubber(t, Config{})
+	x := post("text/plain; charset=iso-8859-1", "caf\xe9 jane@acme.com")
+	if err := s.Exchange(x); err != nil || !bytes.HasPrefix(x.Request.Body.Bytes, []byte("caf\xe9 ")) || bytes.Contains(x.Request.Body.Bytes, []byte("acme")) {
+		t.Errorf("%v: %q", err, x.Request.Body.Bytes)
+	}
+}
+
+// What is made to be slow must not be: names of millions of words, deep
+// nesting, encodings that repeat.
+func TestHostileInputs(t *testing.T) {
+	s := newScrubber(t, Config{})
+	const n = 200_000
+	for name, body := range map[string]string{
+		"long name":    `{"` + strings.Repeat("a_", n) + `":1}`,
+		"at signs":     quoted(strings.Repeat("a@", n)),
+		"tokens":       quoted(strings.Repeat("eyJ", n)),
+		"token starts": quoted(strings.Repeat("eyJ.", n)),
+		"keys":         quoted(strings.Repeat("sk-", n)),
+		"schemes":      `{"token":` + quoted(strings.Repeat("bearer ", n)) + `}`,
+		"targets":      quoted(strings.Repeat("/?=", n)),
+		"URLs":         quoted(strings.Repeat("a://", n)),
+		"assignments":  quoted(strings.Repeat("a=", n)),
+		"quotes":       quoted(strings.Repeat(`token="`, n)),
+		"tags":         quoted(strings.Repeat("<a b=", n) + ">"),
+		"open tags":    quoted(strings.Repeat("<a>", n)),
+		"percent":      quoted(strings.Repeat("%25", n)),
+		"digits":       quoted(strings.Repeat("4111 ", n)),
+		"plus":         quoted(strings.Repeat("+1", n)),
+		"tracks":       quoted(strings.Repeat(";4", n)),
+		"PEM":          quoted(strings.Repeat("-----BEGIN PRIVATE KEY-----", n/10)),
+		"marks":        "\ufeff" + strings.Repeat(" ", n) + "1",
+	} {
+		start := time.Now()
+		s.Exchange(post("application/json", body)) // dropped or not
+		if d := time.Since(start); d > 5*time.Second {
+			t.Errorf("%s: %v", name, d)
+		}
 	}
 }

@@ -12,6 +12,11 @@ import (
 func (w *worker) apply(v verdict, k *keyInfo, s string) string {
 	switch v.action {
 	case Keep:
+		if looksJSON(s) {
+			if out, ok := w.json([]byte(s), where{rule: v.rule, places: nowhere}, false); ok {
+				return string(out)
+			}
+		}
 		return w.found(w.s.protectors, s)
 	case Mask:
 		w.hit(v.rule)
@@ -22,8 +27,8 @@ func (w *worker) apply(v verdict, k *keyInfo, s string) string {
 		w.hit(v.rule)
 		return ""
 	}
-	if k != nil && k.technical {
-		return w.found(w.s.certain, s)
+	if k != nil && k.technical && len(s) > 16 && every(s, isDigit) {
+		return s
 	}
 	return w.plain(s)
 }
@@ -53,11 +58,14 @@ func (w *worker) keyed(v verdict, s string) string {
 
 // stand returns the stand-in for a whole value of a class.
 func (w *worker) stand(c class, s string) string {
+	scheme := ""
 	if c == credential || c == cookie {
-		if scheme, rest, ok := authScheme(s); ok {
-			return scheme + w.stand(c, rest)
-		}
+		scheme, s = authScheme(s)
 	}
+	return scheme + w.standFor(c, s)
+}
+
+func (w *worker) standFor(c class, s string) string {
 	spans := find(w.s.detectors, s, traitsOf(s), nil)
 	if len(spans) == 1 && spans[0].start == 0 && spans[0].end == len(s) {
 		return w.surrogate(spans[0].class, s)
@@ -93,16 +101,16 @@ func mixes(c class) bool {
 }
 
 // authScheme splits a credential that carries its scheme.
-func authScheme(s string) (scheme, rest string, ok bool) {
+func authScheme(s string) (scheme, rest string) {
 	i := strings.IndexByte(s, ' ')
 	if i < 0 || i+1 == len(s) {
-		return "", s, false
+		return "", s
 	}
-	switch strings.ToLower(s[:i]) {
+	switch strings.ToLower(s[:min(i, 10)]) {
 	case "bearer", "basic", "token", "negotiate", "dpop", "apikey", "api-key", "ntlm":
-		return s[:i+1], s[i+1:], true
+		return s[:i+1], s[i+1:]
 	}
-	return "", s, false
+	return "", s
 }
 
 // found replaces what the detectors find in s.
@@ -153,11 +161,16 @@ func (w *worker) plain(s string) string {
 		defer w.leave()
 		return w.markup(s, false)
 	}
-	if strings.HasPrefix(s, "/") && t.has&hasEquals != 0 && !strings.ContainsAny(s, " \n") {
-		return w.target(s, nowhere)
-	}
-	if t.has&(hasColon|hasSlash) != hasColon|hasSlash {
+	isTarget := strings.HasPrefix(s, "/") && t.has&hasEquals != 0 && !strings.ContainsAny(s, " \n")
+	if !isTarget && (t.has&(hasColon|hasSlash) != hasColon|hasSlash || !strings.Contains(s, "://")) {
 		return w.prose(s)
+	}
+	if !w.enter() { // parameters of URLs may hold URLs
+		return s
+	}
+	defer w.leave()
+	if isTarget {
+		return w.target(s, nowhere)
 	}
 	return w.linked(s)
 }
@@ -207,7 +220,7 @@ func (w *worker) prose(s string) string {
 		return s
 	}
 	if strings.IndexByte(s, '%') >= 0 {
-		if decoded, ok := unescape(s, false); ok && decoded != s && w.enter() {
+		if decoded := unescape(s, false); decoded != s && w.enter() {
 			out := w.plain(decoded)
 			w.leave()
 			if out != decoded {
@@ -318,7 +331,7 @@ func (w *worker) base64(s string) (out string, ok bool) {
 		text := string(decoded)
 		scrubbed := w.plain(text)
 		w.leave()
-		if scrubbed == text {
+		if scrubbed == text { // another alphabet would say the same
 			return s, false
 		}
 		return enc.EncodeToString([]byte(scrubbed)), true

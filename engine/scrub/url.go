@@ -62,7 +62,7 @@ func (w *worker) authority(s string) string {
 
 // secret replaces a percent-encoded credential.
 func (w *worker) secret(raw string) string {
-	decoded, _ := unescape(raw, false)
+	decoded := unescape(raw, false)
 	if decoded == "" {
 		return raw
 	}
@@ -124,10 +124,7 @@ func (w *worker) segment(previous *keyInfo, segment string) string {
 }
 
 func (w *worker) segmentValue(previous *keyInfo, raw string) string {
-	decoded, ok := unescape(raw, false)
-	if !ok {
-		decoded = raw
-	}
+	decoded := unescape(raw, false)
 	out := decoded
 	if c := segmentClass(previous, decoded); c != none {
 		if out = w.stand(c, decoded); out != decoded {
@@ -149,6 +146,9 @@ func segmentClass(previous *keyInfo, s string) class {
 		return none
 	}
 	row := previous.rows[0]
+	if row == nil && previous.invites && len(s) >= 16 && countDigits(s) > 0 && !isUUID(s) {
+		return credential
+	}
 	if row == nil && previous.opens&inCard != 0 && countDigits(s) >= 12 {
 		return card
 	}
@@ -184,7 +184,8 @@ func (w *worker) query(q string, at places, section string) string {
 	return w.pairs(q, '&', at, section)
 }
 
-// pairs scrubs name=value pairs. Those that stay are copied as they are.
+// pairs scrubs name=value pairs. Those that stay are copied as they are. A plus
+// is a blank in queries and forms, not in the parameters of a path.
 func (w *worker) pairs(q string, sep byte, at places, section string) string {
 	if q == "" {
 		return q
@@ -195,7 +196,7 @@ func (w *worker) pairs(q string, sep byte, at places, section string) string {
 	for rest, more := q, true; more; {
 		var pair string
 		pair, rest, more = strings.Cut(rest, string(sep))
-		out, goes := w.pair(pair, at, section)
+		out, goes := w.pair(pair, sep == '&', at, section)
 		if goes {
 			continue
 		}
@@ -208,36 +209,30 @@ func (w *worker) pairs(q string, sep byte, at places, section string) string {
 	return b.String()
 }
 
-func (w *worker) pair(pair string, at places, section string) (out string, goes bool) {
+func (w *worker) pair(pair string, plus bool, at places, section string) (out string, goes bool) {
 	rawName, rawValue, has := strings.Cut(pair, "=")
-	name, ok := unescape(rawName, true)
-	if !ok {
-		name = rawName
-	}
+	name := unescape(rawName, plus)
 	if !has {
-		return w.parameter(where{rule: -1, places: nowhere}, rawName, &goes), goes
+		return w.parameter(where{rule: -1, places: nowhere}, rawName, plus, &goes), goes
 	}
 	k := w.key([]byte(name))
 	root := where{rule: at.rule, places: at, link: true}
-	place := w.memberAt(root, k, func() string { return name })
+	place := w.memberAt(root, k, []byte(name))
 	if rule, ok := w.s.byQuery[name]; ok && section == "query" {
 		place.rule = rule
 	}
-	value := w.parameter(place, rawValue, &goes)
+	value := w.parameter(place, rawValue, plus, &goes)
 	if k.exposed {
 		if found := w.found(w.s.detectors, name); found != name {
-			rawName = escapeLike(rawName, found, true)
+			rawName = escapeLike(rawName, found, plus)
 		}
 	}
 	return rawName + "=" + value, goes
 }
 
 // parameter scrubs one encoded value.
-func (w *worker) parameter(at where, raw string, goes *bool) string {
-	decoded, ok := unescape(raw, true)
-	if !ok {
-		decoded = raw
-	}
+func (w *worker) parameter(at where, raw string, plus bool, goes *bool) string {
+	decoded := unescape(raw, plus)
 	v := w.judgeAt(&at, decoded)
 	if v.action == Remove {
 		w.hit(v.rule)
@@ -248,15 +243,14 @@ func (w *worker) parameter(at where, raw string, goes *bool) string {
 	if out == decoded {
 		return raw
 	}
-	return escapeLike(raw, out, true)
+	return escapeLike(raw, out, plus)
 }
 
 // unescape undoes percent-encoding; in forms and queries a plus is a blank. A
-// percent sign that begins no escape stands for itself. ok is false when there
-// is nothing to undo.
-func unescape(s string, plus bool) (out string, ok bool) {
+// percent sign that begins no escape stands for itself.
+func unescape(s string, plus bool) string {
 	if strings.IndexByte(s, '%') < 0 && !(plus && strings.IndexByte(s, '+') >= 0) {
-		return s, true
+		return s
 	}
 	b := make([]byte, 0, len(s))
 	for i := 0; i < len(s); i++ {
@@ -270,7 +264,7 @@ func unescape(s string, plus bool) (out string, ok bool) {
 			b = append(b, s[i])
 		}
 	}
-	return string(b), true
+	return string(b)
 }
 
 func unhex(b byte) byte {
