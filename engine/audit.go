@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -384,16 +385,24 @@ const redacted = "differs (redacted)"
 
 // shown gives the values of a difference as a report may have them.
 func (a *audit) shown(d compare.Difference) (baseline, candidate string) {
-	if d.Baseline != "" {
-		baseline = a.scrubber.Shown(d.Keys, d.Baseline)
-	}
-	if d.Candidate != "" {
-		candidate = a.scrubber.Shown(d.Keys, d.Candidate)
-	}
+	baseline, candidate = a.scrubbed(d.Keys, d.Baseline), a.scrubbed(d.Keys, d.Candidate)
 	if baseline == candidate && d.Baseline != d.Candidate {
 		return redacted, redacted
 	}
 	return clip(baseline), clip(candidate)
+}
+
+// scrubbed gives one value as a report may have it. A JSON value that was cut
+// for its length is not shown: without its end the scrubber cannot tell which
+// key each part of it belongs to.
+func (a *audit) scrubbed(keys []string, literal string) string {
+	if literal == "" {
+		return ""
+	}
+	if strings.ContainsRune("{[\"", rune(literal[0])) && !json.Valid([]byte(literal)) {
+		return "(too long to show)"
+	}
+	return a.scrubber.Shown(keys, literal)
 }
 
 // maxShown bounds what a report shows of a value, in bytes.

@@ -58,7 +58,7 @@ func (a where) inside() where {
 	return out
 }
 
-// member is where the member called name of an object is; a is what inside
+// memberAt is where the member called name of an object is; a is what inside
 // returned.
 func (w *worker) memberAt(a where, k *keyInfo, name []byte) where {
 	a.key = k

@@ -75,7 +75,7 @@ var keyRows = []keyRow{
 		"session id,sessid,session token,jsessionid,phpsessid,connect sid,csrf,xsrf,csrf token,xsrf token,authenticity token,authorization,bearer,jwt," +
 		"password hash,password digest,password salt,password confirmation,password repeat,connection string,set cookie,passwords,secrets,api keys,access tokens," +
 		"refresh tokens,device tokens,bearer token,x client data,usg,shdf"},
-	{class: credential, names: "sid,pass,cookie,cookies", exact: true},
+	{class: credential, names: "sid,pass,pw,cookie,cookies", exact: true},
 	{class: credential, names: "auth,tokens,signature,sig,hmac,nonce,session,sessions,private,challenge", exact: true, gate: longValue},
 	{class: credential, names: "amz signature,goog signature,oauth signature", gate: longValue},
 	{class: none, names: "page token,next token,next page token,previous page token,sync token,continuation token,pagination token,resume token,watch token," +

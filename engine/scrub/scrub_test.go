@@ -113,7 +113,7 @@ func (p plant) key() string {
 	return p.field
 }
 
-// places are the ways in which a value travels. Each gives an exchange that
+// carriers are the ways in which a value travels. Each gives an exchange that
 // holds the value once or more.
 var carriers = []struct {
 	name  string

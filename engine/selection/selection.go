@@ -82,8 +82,8 @@ func (s *Selector) ByEnvelope(x *traffic.Exchange) Decision {
 	if d := s.byMethod(&x.Request); d != Selected {
 		return d
 	}
-	at := x.At.Sub(s.first)
-	if at < s.cfg.From || s.cfg.To > 0 && at >= s.cfg.To {
+	at := x.At.Sub(s.first) // below 0 where a recording is out of order
+	if s.cfg.From > 0 && at < s.cfg.From || s.cfg.To > 0 && at >= s.cfg.To {
 		return OutsideWindow
 	}
 	if s.cfg.Sample < 1 && !s.sampled(x) {

@@ -91,6 +91,16 @@ func TestRulesAndWindow(t *testing.T) {
 	}
 }
 
+// Recordings are a little out of order; without a window none is outside it.
+func TestEarlierThanTheFirst(t *testing.T) {
+	s := selection.New(selection.Config{})
+	for _, at := range []time.Duration{time.Second, 0, 2 * time.Second} {
+		if got := decide(t, s, exchange("GET", "/", at)); got != selection.Selected {
+			t.Errorf("at %v: %d", at, got)
+		}
+	}
+}
+
 func TestSampleKeepsWholeSessionsAndAlwaysTheSame(t *testing.T) {
 	kept := func(seed uint64, session string) bool {
 		s := selection.New(selection.Config{Sample: 0.1, Seed: seed})
