@@ -10,6 +10,7 @@ import (
 	"mime"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/andybalholm/brotli"
 	"github.com/klauspost/compress/flate"
@@ -160,7 +161,14 @@ type MediaType struct {
 	Kind    Kind
 }
 
-var mediaTypes sync.Map // Content-Type value -> MediaType; services use a handful
+// mediaTypes remembers parsed Content-Type values, of which services use a
+// handful. It stops learning when a peer sends ever new ones.
+var mediaTypes struct {
+	sync.Map
+	n atomic.Int64
+}
+
+const maxMediaTypes = 256
 
 // MediaTypeOf parses the Content-Type of a message. A field that does not parse
 // is taken up to its first ";".
@@ -175,8 +183,10 @@ func MediaTypeOf(h traffic.Header) MediaType {
 		name = strings.ToLower(strings.TrimSpace(name))
 	}
 	m := MediaType{Name: name, Charset: strings.ToLower(params["charset"]), Params: params, Kind: kindOf(name)}
-	if len(value) < 128 && params["boundary"] == "" { // a boundary is new each time: do not collect them
-		mediaTypes.Store(value, m)
+	if len(value) < 128 && mediaTypes.n.Load() < maxMediaTypes {
+		if _, known := mediaTypes.LoadOrStore(strings.Clone(value), m); !known { // cloned: it is part of a whole head
+			mediaTypes.n.Add(1)
+		}
 	}
 	return m
 }

@@ -50,10 +50,13 @@ func ReadRequest(br *bufio.Reader, lim Limits) (*traffic.Request, error) {
 	}
 	method, rest, ok := strings.Cut(start, " ")
 	target, proto, ok2 := cutLast(rest, " ")
-	if !ok || !ok2 || method == "" || target == "" || !isToken(method) || !strings.HasPrefix(proto, "HTTP/") {
+	if !ok || !ok2 || target == "" || strings.ContainsAny(target, " \t") || !isToken(method) || !strings.HasPrefix(proto, "HTTP/") {
 		return nil, malformed("bad request line")
 	}
 	r := &traffic.Request{Method: method, Target: target, Proto: proto, Header: fields}
+	if fields.Has("Transfer-Encoding") && fields.Has("Content-Length") {
+		return nil, malformed("both Transfer-Encoding and Content-Length") // two readers may disagree where it ends: RFC 9112 section 6.1
+	}
 	length, err := framing(fields)
 	if err != nil {
 		return nil, err
@@ -100,8 +103,8 @@ func ReadResponse(br *bufio.Reader, method string, lim Limits) (*traffic.Respons
 // KeepsAlive reports whether the connection may carry another request after a
 // response: RFC 9112 section 9.3.
 func KeepsAlive(method string, r *traffic.Response) bool {
-	if r.Status == 101 {
-		return false
+	if r.Status == 101 || r.Header.Has("Transfer-Encoding") && r.Header.Has("Content-Length") {
+		return false // the second is how responses are smuggled: RFC 9112 section 6.1
 	}
 	for _, f := range r.Header {
 		if traffic.EqualName(f.Name, "Connection") {
@@ -134,17 +137,21 @@ const (
 
 // framing finds out how a body is delimited: RFC 9112 section 6.3.
 func framing(h traffic.Header) (int64, error) {
+	if h.Has("Transfer-Encoding") {
+		if last := lastItem(h.Joined("Transfer-Encoding")); strings.EqualFold(last, "chunked") {
+			return chunked, nil
+		}
+		return untilClose, nil // chunked is the only coding that marks its end
+	}
 	length := untilClose
 	for _, f := range h {
-		switch {
-		case traffic.EqualName(f.Name, "Transfer-Encoding"):
-			if hasToken(f.Value, "chunked") {
-				return chunked, nil
-			}
-			return untilClose, nil
-		case traffic.EqualName(f.Name, "Content-Length"):
-			n, err := strconv.ParseInt(f.Value, 10, 64)
-			if err != nil || n < 0 || f.Value[0] == '+' {
+		if !traffic.EqualName(f.Name, "Content-Length") {
+			continue
+		}
+		for item := range strings.SplitSeq(f.Value, ",") {
+			item = strings.Trim(item, " \t")
+			n, err := strconv.ParseInt(item, 10, 64)
+			if err != nil || item[0] < '0' || item[0] > '9' {
 				return 0, malformed("bad Content-Length")
 			}
 			if length >= 0 && n != length {
@@ -154,6 +161,11 @@ func framing(h traffic.Header) (int64, error) {
 		}
 	}
 	return length, nil
+}
+
+// lastItem is the last item of a comma-separated list.
+func lastItem(list string) string {
+	return strings.Trim(list[strings.LastIndexByte(list, ',')+1:], " \t")
 }
 
 func readBody(br *bufio.Reader, length int64, lim Limits) (traffic.Body, traffic.Header, error) {
@@ -169,7 +181,7 @@ func readBody(br *bufio.Reader, length int64, lim Limits) (traffic.Body, traffic
 			return body, nil, err
 		}
 		trailer, err := readFields(br, lim.Head)
-		if err == io.EOF { // a capture may leave out the last empty line
+		if err == io.EOF { // after the last chunk only the empty line is missing: nothing is lost
 			err = nil
 		}
 		return body, trailer, err
@@ -249,66 +261,53 @@ var headBuffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 // pieces of one, so that a head costs two allocations however many fields it
 // has.
 func readHead(br *bufio.Reader, limit int) (start string, fields traffic.Header, err error) {
-	buf := headBuffers.Get().(*bytes.Buffer)
-	defer headBuffers.Put(buf)
-	buf.Reset()
-	n := 0
-	for {
-		line, err := br.ReadSlice('\n')
-		if buf.Len()+len(line) > limit {
-			return "", nil, malformed("head larger than %d bytes", limit)
-		}
-		if buf.Len() == 0 && err == nil && len(bytes.TrimRight(line, "\r\n")) == 0 {
-			continue // empty lines before a start line are to be ignored: RFC 9112 section 2.2
-		}
-		buf.Write(line)
-		if err == bufio.ErrBufferFull {
-			continue
-		}
-		if err != nil {
-			if err == io.EOF && buf.Len() > 0 {
-				err = io.ErrUnexpectedEOF
-			}
-			return "", nil, err
-		}
-		if len(line) <= 2 && len(bytes.TrimRight(line, "\r\n")) == 0 && endsLine(buf.Bytes(), len(line)) {
-			break
-		}
-		n++
+	text, n, err := readLines(br, limit, true)
+	if err != nil {
+		return "", nil, err
 	}
-	start, rest := cutLine(buf.String())
+	start, rest := cutLine(text)
 	fields, err = parseFields(rest, n-1)
 	return start, fields, err
 }
 
-// endsLine reports whether the byte before the last n ones of b ends a line,
-// that is, whether those n bytes are a line of their own.
-func endsLine(b []byte, n int) bool {
-	return len(b) == n || b[len(b)-n-1] == '\n'
-}
-
 // readFields reads fields up to the empty line: a trailer section.
 func readFields(br *bufio.Reader, limit int) (traffic.Header, error) {
-	var text strings.Builder
-	n := 0
+	text, n, err := readLines(br, limit, false)
+	if err != nil || n == 0 {
+		return nil, err
+	}
+	return parseFields(text, n)
+}
+
+// readLines reads lines up to an empty one, and counts them. Before a head
+// empty lines are to be ignored: RFC 9112 section 2.2.
+func readLines(br *bufio.Reader, limit int, head bool) (text string, n int, err error) {
+	buf := headBuffers.Get().(*bytes.Buffer)
+	defer headBuffers.Put(buf)
+	buf.Reset()
+	whole := true // the last piece that was read ended its line
 	for {
 		line, err := br.ReadSlice('\n')
-		if text.Len()+len(line) > limit {
-			return nil, malformed("trailer larger than %d bytes", limit)
+		if buf.Len()+len(line) > limit {
+			return "", 0, malformed("head larger than %d bytes", limit)
 		}
-		if err != nil && err != bufio.ErrBufferFull {
-			return nil, err
+		empty := whole && err == nil && len(bytes.TrimRight(line, "\r\n")) == 0
+		switch {
+		case empty && head && buf.Len() == 0:
+			continue
+		case empty:
+			return buf.String(), n, nil
 		}
-		if err == nil && len(bytes.TrimRight(line, "\r\n")) == 0 {
-			break
+		buf.Write(line)
+		if whole = err == nil; whole {
+			n++
+		} else if err != bufio.ErrBufferFull {
+			if err == io.EOF && buf.Len() > 0 {
+				err = io.ErrUnexpectedEOF
+			}
+			return "", 0, err
 		}
-		text.Write(line)
-		n++
 	}
-	if n == 0 {
-		return nil, nil
-	}
-	return parseFields(text.String(), n)
 }
 
 func parseFields(text string, n int) (traffic.Header, error) {

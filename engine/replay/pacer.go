@@ -63,6 +63,33 @@ func NewPacer(cfg Config) (Pacer, error) {
 	return nil, fmt.Errorf("unknown timing %q", cfg.Timing)
 }
 
+// Timetable gives the steps of one replay their due times, in their order.
+type Timetable struct {
+	pacer Pacer
+	first time.Time
+	n     int64
+}
+
+// NewTimetable makes the timetable of a replay that cfg describes.
+func NewTimetable(cfg Config) (*Timetable, error) {
+	pacer, err := NewPacer(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &Timetable{pacer: pacer}, nil
+}
+
+// Due returns when the next step is due, counted from the start of the replay.
+// at is when its exchange was recorded.
+func (t *Timetable) Due(at time.Time) time.Duration {
+	if t.n == 0 {
+		t.first = at
+	}
+	due := t.pacer.Due(t.n, max(0, at.Sub(t.first)))
+	t.n++
+	return due
+}
+
 // recordedPacer keeps the recorded distances. Requests that the recording has
 // out of order become due together with the one before them. Without a cut gap
 // every due time is computed from the beginning, so no error adds up.

@@ -71,7 +71,7 @@ type Stats struct {
 // Scheduler replays the steps of one audit.
 type Scheduler struct {
 	cfg                 Config
-	pacer               Pacer
+	timetable           *Timetable
 	baseline, candidate Target
 	done                func(*Pair)
 
@@ -81,16 +81,16 @@ type Scheduler struct {
 	slots chan struct{} // one for each pair that may be in flight
 	wg    sync.WaitGroup
 
-	mu        sync.Mutex
-	room      sync.Cond // pending or pendingSize fell
-	pending   int64     // steps handed out and not finished
-	bytes     int64     // their bodies
-	lanes     map[string]*lane
-	idle      []*lane // lanes of sessions without work, longest idle first
-	spare     []*lane // lanes for steps without session
-	stopped   bool
-	stats     Stats
-	latencies []int64 // lateness of each pair sent, ns
+	mu       sync.Mutex
+	room     sync.Cond // pending or pendingSize fell
+	pending  int64     // steps handed out and not finished
+	bytes    int64     // their bodies
+	lanes    map[string]*lane
+	idle     []*lane // lanes of sessions without work, longest idle first
+	spare    []*lane // lanes for steps without session
+	stopped  bool
+	stats    Stats
+	lateness []int64 // of each pair sent, ns
 }
 
 // Live gives the number of pairs that are due and not done, and the lateness
@@ -98,8 +98,8 @@ type Scheduler struct {
 func (s *Scheduler) Live() (pending int64, lateness time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if n := len(s.latencies); n > 0 {
-		lateness = time.Duration(s.latencies[n-1])
+	if n := len(s.lateness); n > 0 {
+		lateness = time.Duration(s.lateness[n-1])
 	}
 	return s.pending, lateness
 }
@@ -110,12 +110,12 @@ func New(cfg Config, baseline, candidate Target, done func(*Pair)) (*Scheduler, 
 	if cfg.MaxInFlight <= 0 {
 		cfg.MaxInFlight = DefaultMaxInFlight
 	}
-	pacer, err := NewPacer(cfg)
+	timetable, err := NewTimetable(cfg)
 	if err != nil {
 		return nil, err
 	}
 	s := &Scheduler{
-		cfg: cfg, pacer: pacer, baseline: baseline, candidate: candidate, done: done,
+		cfg: cfg, timetable: timetable, baseline: baseline, candidate: candidate, done: done,
 		sleep: sleepUntil,
 		slots: make(chan struct{}, cfg.MaxInFlight),
 		lanes: map[string]*lane{},
@@ -137,27 +137,21 @@ const (
 // returns when each of them is done. What was handed to Run and not sent
 // because ctx ended is counted in Stats.NotSent.
 func (s *Scheduler) Run(ctx context.Context, steps <-chan *Step) Stats {
-	var start, first time.Time
-	var n int64
+	var start time.Time
 	release := context.AfterFunc(ctx, s.stop)
 	defer release()
 	for step := range steps {
-		at := step.Exchange.At
-		if n == 0 {
-			start, first = time.Now(), at
-		}
-		due := s.pacer.Due(n, max(0, at.Sub(first)))
-		if n == 0 {
-			s.stats.FirstDue = due
+		due := s.timetable.Due(step.Exchange.At)
+		if start.IsZero() {
+			start, s.stats.FirstDue = time.Now(), due
 		}
 		s.stats.LastDue = due
-		n++
 		when := start.Add(due)
 		if s.cfg.Timing == Unpaced {
 			when = time.Now() // nothing is late that was never due
 		}
 		s.sleep(ctx, when)
-		s.dispatch(step, due, when)
+		s.dispatch(ctx, step, due, when)
 	}
 	s.wg.Wait()
 	s.closeAll()
@@ -190,10 +184,11 @@ type lane struct {
 
 // dispatch hands a step to its lane. It waits while too much waits already;
 // then requests become late, and the lateness shows it.
-func (s *Scheduler) dispatch(step *Step, due time.Duration, at time.Time) {
-	size := int64(len(step.Exchange.Request.Body.Bytes))
+func (s *Scheduler) dispatch(ctx context.Context, step *Step, due time.Duration, at time.Time) {
+	size := sizeOf(step)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.stopped = s.stopped || ctx.Err() != nil
 	for !s.stopped && s.pending > 0 && (s.pending >= int64(s.cfg.MaxInFlight+maxQueued) || s.bytes+size > maxQueuedBytes) {
 		s.room.Wait()
 	}
@@ -251,9 +246,7 @@ func (s *Scheduler) runLane(l *lane) {
 		l.queue[0] = job{}
 		l.queue = l.queue[1:]
 		s.mu.Unlock()
-		s.slots <- struct{}{}
 		s.send(l, j)
-		<-s.slots
 	}
 }
 
@@ -273,8 +266,6 @@ func (s *Scheduler) park(l *lane) (evicted *lane) {
 
 // runAlone sends a step that belongs to no session over any spare connection.
 func (s *Scheduler) runAlone(j job) {
-	s.slots <- struct{}{}
-	defer func() { <-s.slots }()
 	s.mu.Lock()
 	var l *lane
 	if n := len(s.spare); n > 0 {
@@ -292,11 +283,13 @@ func (s *Scheduler) runAlone(j job) {
 // send asks both sides at the same moment, which of them first being a matter
 // of chance that the seed decides, and passes the pair on.
 func (s *Scheduler) send(l *lane, j job) {
+	s.slots <- struct{}{}
 	s.mu.Lock()
 	if s.stopped {
 		s.stats.NotSent++
 		s.settle(j)
 		s.mu.Unlock()
+		<-s.slots
 		return
 	}
 	s.mu.Unlock()
@@ -317,12 +310,13 @@ func (s *Scheduler) send(l *lane, j job) {
 	}
 	other.Wait()
 	end := time.Now()
+	<-s.slots // judging takes no part in the load
 	s.done(p)
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stats.Sent++
-	s.latencies = append(s.latencies, int64(p.Lateness))
+	s.lateness = append(s.lateness, int64(p.Lateness))
 	if s.stats.FirstSent.IsZero() || now.Before(s.stats.FirstSent) {
 		s.stats.FirstSent = now
 	}
@@ -335,8 +329,19 @@ func (s *Scheduler) send(l *lane, j job) {
 // settle gives back the room that j took. s.mu is held.
 func (s *Scheduler) settle(j job) {
 	s.pending--
-	s.bytes -= int64(len(j.step.Exchange.Request.Body.Bytes))
+	s.bytes -= sizeOf(j.step)
 	s.room.Signal()
+}
+
+// sizeOf is what a step holds in memory while it waits, in bytes, as far as
+// bodies go.
+func sizeOf(step *Step) int64 {
+	x := step.Exchange
+	size := len(x.Request.Body.Bytes)
+	if x.Response != nil {
+		size += len(x.Response.Body.Bytes)
+	}
+	return int64(size)
 }
 
 // coin decides by the seed which side of a pair is asked first: SplitMix64
@@ -365,10 +370,12 @@ func (s *Scheduler) closeAll() {
 }
 
 func (s *Scheduler) finish() Stats {
-	if n := len(s.latencies); n > 0 {
-		slices.Sort(s.latencies)
-		at := func(q float64) time.Duration { return time.Duration(s.latencies[rank(q, n)]) }
-		s.stats.P50, s.stats.P99, s.stats.Max = at(0.5), at(0.99), time.Duration(s.latencies[n-1])
+	s.mu.Lock() // somebody may still ask Live
+	defer s.mu.Unlock()
+	if n := len(s.lateness); n > 0 {
+		slices.Sort(s.lateness)
+		at := func(q float64) time.Duration { return time.Duration(s.lateness[rank(q, n)]) }
+		s.stats.P50, s.stats.P99, s.stats.Max = at(0.5), at(0.99), time.Duration(s.lateness[n-1])
 	}
 	return s.stats
 }

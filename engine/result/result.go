@@ -148,6 +148,7 @@ type Replay struct {
 	PlannedNS   int64    `json:"planned_ns"`    // first due time to last due time
 	SentNS      int64    `json:"sent_ns"`       // first send to last answer
 	UnsafeSent  int64    `json:"unsafe_sent"`   // pairs whose method may change something
+	Retries     int64    `json:"retries"`       // pairs of which a side closed the connection just as the request left
 	MaxInFlight int      `json:"max_in_flight"` // the bound on pairs in flight
 }
 

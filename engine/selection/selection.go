@@ -58,6 +58,9 @@ type Selector struct {
 	first    time.Time
 	started  bool
 	selected int64
+	body     bool    // a rule looks at bodies
+	included []int64 // how often each include decided
+	excluded []int64
 	errors   atomic.Int64
 }
 
@@ -69,7 +72,11 @@ func New(cfg Config) *Selector {
 	if cfg.Sample == 0 {
 		cfg.Sample = 1
 	}
-	return &Selector{cfg: cfg}
+	s := &Selector{cfg: cfg, included: make([]int64, len(cfg.Include)), excluded: make([]int64, len(cfg.Exclude))}
+	for _, r := range slices.Concat(cfg.Include, cfg.Exclude) {
+		s.body = s.body || r.When.NeedsBody()
+	}
+	return s
 }
 
 // ByEnvelope decides by what can be seen without looking at content: method,
@@ -81,6 +88,9 @@ func (s *Selector) ByEnvelope(x *traffic.Exchange) Decision {
 	}
 	if d := s.byMethod(&x.Request); d != Selected {
 		return d
+	}
+	if s.cfg.Limit > 0 && s.selected >= s.cfg.Limit {
+		return OutsideWindow
 	}
 	at := x.At.Sub(s.first) // below 0 where a recording is out of order
 	if s.cfg.From > 0 && at < s.cfg.From || s.cfg.To > 0 && at >= s.cfg.To {
@@ -142,44 +152,55 @@ func mix(z uint64) uint64 {
 }
 
 // ByRules decides by the predicates of the spec, which see the exchange as a
-// document, and by the limit. A predicate that fails to evaluate matches
-// nothing and is counted: an include then leaves out, an exclude does not.
+// document. A predicate that cannot be evaluated leaves the exchange out,
+// whichever kind it is, and is counted: an exclude may be there to protect what
+// must not be called.
 func (s *Selector) ByRules(ctx context.Context, x *traffic.Exchange) Decision {
 	if len(s.cfg.Include)+len(s.cfg.Exclude) > 0 {
-		doc := document.Exchange(x, s.needsBody())
-		if len(s.cfg.Include) > 0 && !s.any(ctx, s.cfg.Include, doc) || s.any(ctx, s.cfg.Exclude, doc) {
+		doc := document.Exchange(x, s.body)
+		if len(s.cfg.Include) > 0 && !s.any(ctx, s.cfg.Include, s.included, doc, false) || s.any(ctx, s.cfg.Exclude, s.excluded, doc, true) {
 			return Excluded
 		}
-	}
-	if s.cfg.Limit > 0 && s.selected >= s.cfg.Limit {
-		return OutsideWindow
 	}
 	s.selected++
 	return Selected
 }
 
-func (s *Selector) any(ctx context.Context, rules []Rule, doc any) bool {
-	for _, r := range rules {
+// any reports whether one of the rules matches; the first that does has
+// decided. A rule that cannot be evaluated counts as broken says.
+func (s *Selector) any(ctx context.Context, rules []Rule, hits []int64, doc any, broken bool) bool {
+	for i, r := range rules {
 		ok, err := r.When.Match(ctx, doc)
-		if err != nil {
+		if err != nil && ctx.Err() == nil {
 			s.errors.Add(1)
+			ok = broken
 		}
 		if ok {
+			hits[i]++
 			return true
 		}
 	}
 	return false
 }
 
-func (s *Selector) needsBody() bool {
-	for _, rules := range [][]Rule{s.cfg.Include, s.cfg.Exclude} {
-		for _, r := range rules {
-			if r.When.NeedsBody() {
-				return true
-			}
-		}
+// RuleCount is what one rule of a select block did.
+type RuleCount struct {
+	Rule   string // "include" or "exclude"
+	JQ     string
+	Hits   int64 // exchanges that it decided, being the first of its kind to match
+	Origin pos.Range
+}
+
+// Rules returns what each rule did so far, in the order of the spec.
+func (s *Selector) Rules() []RuleCount {
+	var out []RuleCount
+	for i, r := range s.cfg.Include {
+		out = append(out, RuleCount{"include", r.When.Source(), s.included[i], r.Origin})
 	}
-	return false
+	for i, r := range s.cfg.Exclude {
+		out = append(out, RuleCount{"exclude", r.When.Source(), s.excluded[i], r.Origin})
+	}
+	return out
 }
 
 // Errors is how often a predicate could not be evaluated.

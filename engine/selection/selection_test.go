@@ -66,7 +66,7 @@ func TestMethods(t *testing.T) {
 func TestRulesAndWindow(t *testing.T) {
 	s := selection.New(selection.Config{
 		Include: []selection.Rule{rule(t, `.request.path | startswith("/api")`)},
-		Exclude: []selection.Rule{rule(t, `.request.query.debug == "1"`), rule(t, `.request.nothing.at.all[3].of == "this"`), rule(t, `error("broken")`)},
+		Exclude: []selection.Rule{rule(t, `.request.query.debug == "1"`), rule(t, `.request.nothing.at.all[3].of == "this"`), rule(t, `.request.query.id | startswith("t")`)},
 		From:    time.Second, To: 3 * time.Second, Limit: 2,
 	})
 	for i, tt := range []struct {
@@ -74,13 +74,14 @@ func TestRulesAndWindow(t *testing.T) {
 		at     time.Duration
 		want   selection.Decision
 	}{
-		{"/api/a", 0, selection.OutsideWindow},
-		{"/api/a", time.Second, selection.Selected},
-		{"/other", time.Second, selection.Excluded},
-		{"/api/a?debug=1", time.Second, selection.Excluded},
-		{"/api/b", 2 * time.Second, selection.Selected},
-		{"/api/c", 2 * time.Second, selection.OutsideWindow}, // the limit
-		{"/api/a", 3 * time.Second, selection.OutsideWindow},
+		{"/api/a?id=1", 0, selection.OutsideWindow},
+		{"/api/a?id=1", time.Second, selection.Selected},
+		{"/other?id=1", time.Second, selection.Excluded},
+		{"/api/a?id=1&debug=1", time.Second, selection.Excluded},
+		{"/api/a", time.Second, selection.Excluded}, // a rule that cannot be evaluated protects
+		{"/api/b?id=2", 2 * time.Second, selection.Selected},
+		{"/api/c?id=3", 2 * time.Second, selection.OutsideWindow}, // the limit
+		{"/api/a?id=4", 3 * time.Second, selection.OutsideWindow},
 	} {
 		if got := decide(t, s, exchange("GET", tt.target, tt.at)); got != tt.want {
 			t.Errorf("%d: %s at %v: got %d, want %d", i, tt.target, tt.at, got, tt.want)

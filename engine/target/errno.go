@@ -18,8 +18,10 @@ func fromErrno(err error) traffic.Failure {
 		return traffic.Refused
 	case syscall.ECONNRESET, syscall.EPIPE, syscall.ECONNABORTED:
 		return traffic.Reset
-	case syscall.EHOSTUNREACH, syscall.ENETUNREACH, syscall.EADDRNOTAVAIL:
+	case syscall.EHOSTUNREACH, syscall.ENETUNREACH:
 		return traffic.Unreachable
+	case syscall.EADDRNOTAVAIL, syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM:
+		return traffic.NoResources
 	case syscall.ETIMEDOUT:
 		return traffic.TimedOut
 	}

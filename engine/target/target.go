@@ -33,7 +33,7 @@ type Config struct {
 	URL                string         `json:"url"`                            // http or https; a path is put before every request's
 	Timeout            time.Duration  `json:"timeout_ns"`                     // for one request, connecting included; 0: DefaultTimeout
 	Host               string         `json:"host,omitempty"`                 // Host field to send; "" is the recorded one
-	Headers            traffic.Header `json:"headers,omitempty"`              // replace recorded fields of the same name, or are added
+	Headers            traffic.Header `json:"-"`                              // replace recorded fields of the same name, or are added
 	InsecureSkipVerify bool           `json:"insecure_skip_verify,omitempty"` // accept any certificate
 }
 
@@ -82,9 +82,9 @@ func New(cfg Config) (*Client, error) {
 }
 
 // Check connects once and disconnects, to learn before the first request
-// whether there is anybody there.
-func (c *Client) Check() traffic.Failure {
-	nc, failure := c.dial(time.Now().Add(c.cfg.Timeout))
+// whether there is anybody there. It gives up when ctx ends.
+func (c *Client) Check(ctx context.Context) traffic.Failure {
+	nc, failure := c.dial(ctx, time.Now().Add(c.cfg.Timeout))
 	if failure != traffic.NoFailure {
 		return failure
 	}
@@ -102,10 +102,12 @@ func (c *Client) Abort() {
 	}
 }
 
-// dial opens a connection, TLS included.
-func (c *Client) dial(deadline time.Time) (net.Conn, traffic.Failure) {
-	ctx, cancel := context.WithDeadline(c.ctx, deadline)
+// dial opens a connection, TLS included. It ends with ctx and with the client.
+func (c *Client) dial(ctx context.Context, deadline time.Time) (net.Conn, traffic.Failure) {
+	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
+	release := context.AfterFunc(c.ctx, cancel)
+	defer release()
 	nc, err := c.dialer.DialContext(ctx, "tcp", c.addr)
 	if err != nil {
 		return nil, c.classify(err, false)
@@ -145,51 +147,51 @@ func (c *Client) Open() *Conn { return &Conn{client: c} }
 // Conn is one kept-alive conversation with a target. It carries one request at
 // a time.
 type Conn struct {
-	client   *Client
-	nc       net.Conn
-	br       *bufio.Reader
-	lastUsed time.Time
+	client *Client
+	nc     net.Conn // nil: none yet, or none any more
+	br     *bufio.Reader
+	stale  func() bool // whether nc can carry no other request
 
 	wire   []byte         // the request being sent; reused
 	fields traffic.Header // its fields; reused
 }
 
-// staleAfter is how long a connection may have been idle for a request that
-// must not be sent twice. A target may close an idle connection just when the
-// request is on its way, and then nobody knows whether it was acted upon.
-const staleAfter = 100 * time.Millisecond
+// raceWindow is how soon a request on a reused connection fails when the target
+// had closed it just before: a round trip. What takes longer is an answer.
+const raceWindow = 50 * time.Millisecond
 
-// Do sends the request of x and waits for the whole response. A request that
-// may be repeated is sent once more when a reused connection turns out to have
-// been closed before any byte of the response; that is the connection's end,
-// not an answer.
+// Do sends the request of x and waits for the whole response. Latency counts
+// from here, so that it holds what a client waits for: connecting, where the
+// request needs a connection, and the whole of the response.
+//
+// A target may close an idle connection at any time. Most often that is seen
+// before the connection is used again; when the two cross on their way, a
+// request that only reads is sent once more, and the outcome says so.
 func (s *Conn) Do(x *traffic.Exchange) traffic.Outcome {
-	now := time.Now()
-	reused := s.nc != nil
-	if reused && !idempotent(x.Request.Method) && now.Sub(s.lastUsed) > staleAfter {
+	begin := time.Now()
+	deadline := begin.Add(s.client.cfg.Timeout)
+	if s.nc != nil && s.stale() {
 		s.Close()
-		reused = false
 	}
-	deadline := now.Add(s.client.cfg.Timeout)
-	out, started := s.attempt(&x.Request, deadline)
-	if reused && !started && (out.Failure == traffic.Closed || out.Failure == traffic.Reset) && idempotent(x.Request.Method) {
-		s.Close()
-		out, _ = s.attempt(&x.Request, deadline)
+	reused := s.nc != nil
+	out, started := s.attempt(&x.Request, begin, deadline)
+	if reused && !started && onlyReads(x.Request.Method) && out.Latency < raceWindow && (out.Failure == traffic.Closed || out.Failure == traffic.Reset) {
+		out, _ = s.attempt(&x.Request, begin, deadline)
+		out.Retried = true
 	}
 	return out
 }
 
 // attempt sends the request once; started reports whether any byte of a
 // response arrived.
-func (s *Conn) attempt(r *traffic.Request, deadline time.Time) (out traffic.Outcome, started bool) {
+func (s *Conn) attempt(r *traffic.Request, begin, deadline time.Time) (out traffic.Outcome, started bool) {
 	c := s.client
 	if s.nc == nil {
-		nc, failure := c.dial(deadline)
+		nc, failure := c.dial(c.ctx, deadline)
 		if failure != traffic.NoFailure {
-			out.Sent, out.Failure = time.Now(), failure
-			return out, false
+			return traffic.Outcome{Failure: failure, Latency: time.Since(begin)}, false
 		}
-		s.nc = nc
+		s.nc, s.stale = nc, staleness(nc)
 		if s.br == nil {
 			s.br = bufio.NewReaderSize(nc, 8<<10)
 		} else {
@@ -199,31 +201,28 @@ func (s *Conn) attempt(r *traffic.Request, deadline time.Time) (out traffic.Outc
 	s.nc.SetDeadline(deadline)
 	if c.ctx.Err() != nil { // an abort between dialing and here must not be undone by the new deadline
 		s.Close()
-		return traffic.Outcome{Sent: time.Now(), Failure: traffic.Interrupted}, false
+		return traffic.Outcome{Failure: traffic.Interrupted, Latency: time.Since(begin)}, false
 	}
 	s.fields = c.outgoing(s.fields[:0], r)
 	sending := traffic.Request{Method: r.Method, Target: c.prefix + origin(r), Proto: r.Proto, Header: s.fields, Body: r.Body, Trailer: r.Trailer}
 	s.wire = http1.AppendRequest(s.wire[:0], &sending)
 
-	out.Sent = time.Now()
 	if _, err := s.nc.Write(s.wire); err != nil {
 		// A target may answer and close before it has read everything: what it
 		// said counts, so only a connection without an answer has failed here.
 		if _, perr := s.br.Peek(1); perr != nil {
-			return s.fail(out, err, false), false
+			return s.fail(out, err, begin, false), false
 		}
 	}
 	if _, err := s.br.Peek(1); err != nil {
-		return s.fail(out, err, false), false
+		return s.fail(out, err, begin, false), false
 	}
-	out.TTFB = time.Since(out.Sent)
 	resp, err := http1.ReadResponse(s.br, r.Method, http1.DefaultLimits)
 	out.Response = resp
 	if err != nil {
-		return s.fail(out, err, true), true
+		return s.fail(out, err, begin, true), true
 	}
-	s.lastUsed = time.Now()
-	out.Latency = s.lastUsed.Sub(out.Sent)
+	out.Latency = time.Since(begin)
 	if !http1.KeepsAlive(r.Method, resp) || closes(r) || s.br.Buffered() > 0 {
 		s.Close() // bytes that nobody asked for would be taken for the next response
 	}
@@ -233,8 +232,8 @@ func (s *Conn) attempt(r *traffic.Request, deadline time.Time) (out traffic.Outc
 	return out, true
 }
 
-func (s *Conn) fail(out traffic.Outcome, err error, started bool) traffic.Outcome {
-	out.Latency = time.Since(out.Sent)
+func (s *Conn) fail(out traffic.Outcome, err error, begin time.Time, started bool) traffic.Outcome {
+	out.Latency = time.Since(begin)
 	out.Failure = s.client.classify(err, started)
 	s.Close()
 	return out
@@ -305,10 +304,11 @@ func closes(r *traffic.Request) bool {
 	return r.Proto == "HTTP/1.0"
 }
 
-// idempotent reports whether a request may be repeated: RFC 9110 section 9.2.2.
-func idempotent(method string) bool {
+// onlyReads reports whether a request may be sent twice without harm and
+// without another answer: the safe methods of RFC 9110 section 9.2.1.
+func onlyReads(method string) bool {
 	switch method {
-	case "GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE":
+	case "GET", "HEAD", "OPTIONS", "TRACE":
 		return true
 	}
 	return false

@@ -112,7 +112,7 @@ func TestWireFormat(t *testing.T) {
 			})
 			tt.cfg.URL = "http://" + addr + tt.path
 			out := client(t, tt.cfg).Open().Do(tt.x)
-			if !out.OK() || string(out.Response.Body.Bytes) != "ok" || out.Latency <= 0 || out.TTFB <= 0 {
+			if !out.OK() || string(out.Response.Body.Bytes) != "ok" || out.Latency <= 0 {
 				t.Fatalf("%+v", out)
 			}
 			if g := <-got; g != tt.want {
@@ -205,42 +205,132 @@ func TestKeepAliveUsesOneConnection(t *testing.T) {
 	}
 }
 
-// A server may close an idle connection just as the next request leaves. A
-// request that may be repeated is; one that may not is never sent twice.
-func TestReusedConnectionThatWasClosed(t *testing.T) {
+// A connection that the target has closed is not used again, for any method:
+// nothing is sent twice and nothing fails.
+func TestClosedConnectionIsNotReused(t *testing.T) {
+	var got atomic.Int64
+	gone := make(chan struct{}, 8)
+	addr := serve(t, func(n int, c net.Conn, br *bufio.Reader) {
+		readHead(br)
+		got.Add(1)
+		io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+		c.Close()
+		gone <- struct{}{}
+	})
+	s := client(t, target.Config{URL: "http://" + addr}).Open()
+	for _, method := range []string{"GET", "POST", "POST", "DELETE"} {
+		if out := s.Do(exchange(method, "/", "Host", "h")); !out.OK() || out.Retried {
+			t.Errorf("%s: %q, retried %v", method, out.Failure, out.Retried)
+		}
+		<-gone
+		settle()
+	}
+	if n := got.Load(); n != 4 {
+		t.Errorf("%d requests arrived, want 4", n)
+	}
+}
+
+// settle lets the kernel deliver the end of a connection that was closed: on
+// the loopback it is there once another connection has gone to and fro.
+func settle() {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return
+	}
+	defer ln.Close()
+	go net.Dial("tcp", ln.Addr().String())
+	if c, err := ln.Accept(); err == nil {
+		c.Close()
+	}
+}
+
+// When the target closes as the request is on its way, a request that only
+// reads is sent once more, and the outcome says so. One that may change
+// something is never sent twice.
+func TestConnectionClosedUnderARequest(t *testing.T) {
+	for _, tt := range []struct {
+		method  string
+		ok      bool
+		arrived int64
+	}{
+		{"GET", true, 3},
+		{"POST", false, 2},
+		{"DELETE", false, 2},
+		{"PUT", false, 2},
+	} {
+		t.Run(tt.method, func(t *testing.T) {
+			var got atomic.Int64
+			addr := serve(t, func(n int, c net.Conn, br *bufio.Reader) {
+				readHead(br)
+				got.Add(1)
+				io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+				if n == 0 { // the second request is read and left without an answer
+					readHead(br)
+					got.Add(1)
+				}
+			})
+			s := client(t, target.Config{URL: "http://" + addr}).Open()
+			s.Do(exchange("GET", "/", "Host", "h"))
+			out := s.Do(exchange(tt.method, "/", "Host", "h"))
+			if out.OK() != tt.ok || out.Retried != tt.ok || got.Load() != tt.arrived {
+				t.Errorf("%q, retried %v, %d requests arrived", out.Failure, out.Retried, got.Load())
+			}
+			if !tt.ok && out.Failure != traffic.Closed && out.Failure != traffic.Reset {
+				t.Errorf("failure %q", out.Failure)
+			}
+		})
+	}
+}
+
+// A target that works on a request for a while and then dies has not closed an
+// idle connection: that is a failure, and is not tried again.
+func TestDyingUnderARequestIsAFailure(t *testing.T) {
 	var got atomic.Int64
 	addr := serve(t, func(n int, c net.Conn, br *bufio.Reader) {
 		readHead(br)
 		got.Add(1)
 		io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-		if n == 0 { // the second request on the first connection is read and left without an answer
-			readHead(br)
-		}
+		readHead(br)
+		got.Add(1)
+		br.Reset(c)
+		c.SetReadDeadline(time.Now().Add(80 * time.Millisecond)) // longer than a round trip
+		br.ReadByte()
 	})
 	s := client(t, target.Config{URL: "http://" + addr}).Open()
 	s.Do(exchange("GET", "/", "Host", "h"))
-	if out := s.Do(exchange("GET", "/", "Host", "h")); !out.OK() {
-		t.Errorf("a GET was not repeated: %v", out.Failure)
+	out := s.Do(exchange("GET", "/", "Host", "h"))
+	if out.OK() || out.Retried || got.Load() != 2 || out.Latency < 50*time.Millisecond {
+		t.Errorf("%q, retried %v, %d requests, %v", out.Failure, out.Retried, got.Load(), out.Latency)
 	}
-	s.Do(exchange("GET", "/", "Host", "h"))
-	out := s.Do(exchange("POST", "/", "Host", "h"))
-	if out.OK() && got.Load() > 4 {
-		t.Error("a POST was sent twice")
+}
+
+// A handshake that never ends takes as long as the time-out, and says so.
+func TestLatencyHoldsConnecting(t *testing.T) {
+	addr := serve(t, func(_ int, c net.Conn, br *bufio.Reader) { io.Copy(io.Discard, br) })
+	out := client(t, target.Config{URL: "https://" + addr, Timeout: 60 * time.Millisecond}).Open().Do(exchange("GET", "/", "Host", "h"))
+	if out.Failure != traffic.TimedOut || out.Latency < 60*time.Millisecond {
+		t.Errorf("%q after %v", out.Failure, out.Latency)
 	}
 }
 
 func TestUnaskedBytesAreNotTheNextResponse(t *testing.T) {
+	late := make(chan struct{}, 8)
 	addr := serve(t, func(n int, c net.Conn, br *bufio.Reader) {
 		for readHead(br) != "" {
-			fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n%dHTTP/1.1 500 Smuggled\r\nContent-Length: 0\r\n\r\n", n)
+			fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n%d", n)
+			settle() // so that it comes after the response was read
+			io.WriteString(c, "HTTP/1.1 500 Smuggled\r\nContent-Length: 0\r\n\r\n")
+			late <- struct{}{}
 		}
 	})
 	s := client(t, target.Config{URL: "http://" + addr}).Open()
 	defer s.Close()
-	for i := range 2 {
+	for i := range 3 {
 		if out := s.Do(exchange("GET", "/", "Host", "h")); !out.OK() || out.Response.Status != 200 {
 			t.Errorf("request %d: %+v", i, out)
 		}
+		<-late
+		settle()
 	}
 }
 

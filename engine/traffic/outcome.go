@@ -8,19 +8,16 @@ type Outcome struct {
 	Response *Response // nil when not even a status line arrived
 	Failure  Failure   // NoFailure: Response is complete
 
-	Sent    time.Time     // when the first byte of the request was written
-	TTFB    time.Duration // from Sent to the first byte of the response
-	Latency time.Duration // from Sent to the last byte, or to the failure
+	// Latency is how long a client would have waited: from the moment of
+	// sending, connecting included where it was needed, to the last byte or to
+	// the failure.
+	Latency time.Duration
+
+	Retried bool // sent twice, because the target closed the connection as the request left
 }
 
 // OK reports whether the outcome is a complete response, whatever its status.
 func (o *Outcome) OK() bool { return o.Failure == NoFailure }
-
-// IsError reports whether a client would call the outcome an error: no
-// complete response, or a status of 500 or more.
-func (o *Outcome) IsError() bool {
-	return o.Failure != NoFailure || o.Response.Status >= 500
-}
 
 // Failure says why there is no complete response. Its text is safe to print:
 // it never quotes what the target sent.
@@ -38,6 +35,7 @@ const (
 	NoHost      Failure = "host not found"
 	Unreachable Failure = "host unreachable"
 	TLS         Failure = "TLS handshake failed"
+	NoResources Failure = "no local sockets or ports left" // our side's fault, not the target's
 	NotRecorded Failure = "no recorded response"
 	Interrupted Failure = "interrupted"
 )

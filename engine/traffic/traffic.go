@@ -235,7 +235,7 @@ func (r *Request) Host() string {
 			if i := strings.IndexAny(rest, "/?"); i >= 0 {
 				rest = rest[:i]
 			}
-			return rest
+			return rest[strings.LastIndexByte(rest, '@')+1:] // user and password are not part of a host
 		}
 	}
 	return r.Header.Get("Host")
