@@ -13,22 +13,48 @@ import (
 	"github.com/shadowaudit/shadowaudit/lang/schema"
 )
 
-func (l *loader) audit(d *decl[*Audit]) {
+// auditBlock decodes an audit block, once for each element of its for_each.
+func (l *loader) auditBlock(d *decl[*hcl.Block]) {
 	s, _ := schema.Root().Block("audit")
 	b := l.openBlock(s, d.block)
-	a := d.value
+	l.expand(b, func(suffix string) {
+		a := &Audit{Name: d.block.Labels[0] + suffix, Origin: diag.Range(headerRange(d.block))}
+		l.spec.Audits = append(l.spec.Audits, a)
+		l.audit(b, a)
+	})
+}
+
+func (l *loader) audit(b *body, a *Audit) {
 	decodeArguments(l, b, auditFields, a)
 
 	optional(l, b, "select", selectFields, &a.Select, &a.Select.Origin)
 	replay := optional(l, b, "replay", replayFields, &a.Replay, &a.Replay.Origin)
 	optional(l, b, "compare", compareFields, &a.Compare, &a.Compare.Origin)
+	a.Compare.include()
 
 	cohorts := l.cohorts(b, a)
 	l.gates(b, a, cohorts)
+	l.assertions(b, a)
 	l.checkAudit(b, a)
 	l.checkSelect(&a.Select)
 	l.checkReplay(replay, &a.Replay)
 }
+
+// include appends the rules of the sets that c uses to its own.
+func (c *Compare) include() {
+	for _, set := range c.Use {
+		c.Ignore = append(c.Ignore, set.Rules.Ignore...)
+		c.Unordered = append(c.Unordered, set.Rules.Unordered...)
+		c.Keyed = append(c.Keyed, set.Rules.Keyed...)
+		c.Tolerance = append(c.Tolerance, set.Rules.Tolerance...)
+	}
+}
+
+// elsewhere is for arguments that are read before or beside the others.
+func elsewhere[T any](*loader, argument, T) {}
+
+// constants reads the args of a block, before its jq programs.
+func constants[T any](l *loader, a argument, _ T) { l.jqArgs(a) }
 
 // optional decodes a child block that may be left out, in which case all its
 // arguments have their defaults.
@@ -44,13 +70,15 @@ func optional[T any](l *loader, parent *body, blockType string, f fields[T], int
 }
 
 var auditFields = fields[*Audit]{
-	"source": func(l *loader, arg argument, a *Audit) { a.Source, _ = reference(l, arg, &l.sources) },
+	"for_each": elsewhere[*Audit],
+	"enabled":  func(l *loader, arg argument, a *Audit) { l.boolAttr(arg, &a.Enabled) },
+	"source":   func(l *loader, arg argument, a *Audit) { a.Source, _ = reference(l, arg, sourcesOf) },
 	"scrub": func(l *loader, arg argument, a *Audit) {
 		if hcl.ExprAsKeyword(arg.expr) == "none" {
 			a.ScrubNone = attrOf(arg, true)
 			return
 		}
-		a.Scrub, _ = reference(l, arg, &l.scrubs)
+		a.Scrub, _ = reference(l, arg, scrubsOf)
 	},
 	"scrub_reason": func(l *loader, arg argument, a *Audit) { l.textAttr(arg, &a.ScrubReason) },
 	"baseline": func(l *loader, arg argument, a *Audit) {
@@ -59,7 +87,7 @@ var auditFields = fields[*Audit]{
 			a.Baseline.Recorded = true
 			return
 		}
-		a.Baseline.Target, _ = reference(l, arg, &l.targets)
+		a.Baseline.Target, _ = reference(l, arg, targetsOf)
 	},
 	"candidate": func(l *loader, arg argument, a *Audit) {
 		if hcl.ExprAsKeyword(arg.expr) == "recorded" {
@@ -69,7 +97,7 @@ var auditFields = fields[*Audit]{
 			})
 			return
 		}
-		a.Candidate, _ = reference(l, arg, &l.targets)
+		a.Candidate, _ = reference(l, arg, targetsOf)
 	},
 	"session": func(l *loader, arg argument, a *Audit) {
 		if lit, ok := l.literalOf(arg, arg.expr); ok {
@@ -141,6 +169,7 @@ func (l *loader) checkTemplates(a argument, templates []string) {
 }
 
 var selectFields = fields[*Select]{
+	"args": constants[*Select],
 	"methods": func(l *loader, a argument, s *Select) {
 		methods, ok := l.texts(a, diag.BadValue, func(m string) (string, error) {
 			switch {
@@ -199,6 +228,8 @@ var replayFields = fields[*Replay]{
 }
 
 var compareFields = fields[*Compare]{
+	"args":      constants[*Compare],
+	"use":       func(l *loader, a argument, c *Compare) { c.Use = l.uses(a) },
 	"ignore":    func(l *loader, a argument, c *Compare) { c.Ignore = l.pathRules(a) },
 	"unordered": func(l *loader, a argument, c *Compare) { c.Unordered = l.pathRules(a) },
 	"keyed": func(l *loader, a argument, c *Compare) {
@@ -222,6 +253,36 @@ var compareFields = fields[*Compare]{
 		}
 	},
 	"headers": func(l *loader, a argument, c *Compare) { c.Headers = l.headerList(a) },
+}
+
+// uses decodes the list of ignore sets of a compare block.
+func (l *loader) uses(a argument) []*IgnoreSet {
+	exprs, diags := hcl.ExprList(a.expr)
+	if diags.HasErrors() {
+		d := l.needsReference(a, "ignore_set", l.ignoreSets.names())
+		d.Label = "not a list of references"
+		if text := l.textAt(a.expr.Range()); text != "" && !strings.ContainsAny(text, "\n\"") {
+			d.Help = fmt.Sprintf("use = [%s]", text)
+		}
+		l.diags.Add(d)
+		return nil
+	}
+	var out []*IgnoreSet
+	for _, expr := range exprs {
+		one := a
+		one.expr = expr
+		set, ok := reference(l, one, ignoreSetsOf)
+		switch {
+		case !ok:
+		case slices.Contains(out, set):
+			l.diags.Add(diag.Diagnostic{
+				Severity: diag.Warning, Code: diag.DuplicateKey, Summary: "Repeated value", Subject: one.rng(), Label: `stands twice in "use"`,
+			})
+		default:
+			out = append(out, set)
+		}
+	}
+	return out
 }
 
 func parseTolerance(s string) (ToleranceRule, error) {
@@ -284,23 +345,35 @@ func (l *loader) ruleObject(a argument) []ruleEntry {
 func (l *loader) cohorts(b *body, a *Audit) map[string]hcl.Range {
 	s, _ := b.schema.Block("cohort")
 	declared := map[string]hcl.Range{}
+	first := map[string]hcl.Range{}
 	for _, block := range b.blocksOf("cohort") {
-		c := Cohort{Name: block.Labels[0], Range: diag.Range(headerRange(block))}
-		decodeArguments(l, l.openBlock(s, block), cohortFields, &c)
-		if !l.goodName(c.Name, block.LabelRanges[0], "cohort") {
-			continue
+		content := l.openBlock(s, block)
+		name := block.Labels[0]
+		good := l.goodName(name, block.LabelRanges[0], "cohort")
+		if before, ok := first[name]; ok && good {
+			l.duplicateName("cohort", name, block.LabelRanges[0], before)
+			good = false
+		} else if good {
+			first[name] = block.LabelRanges[0]
 		}
-		if first, ok := declared[c.Name]; ok {
-			l.duplicateName("cohort", c.Name, block.LabelRanges[0], first)
-			continue
+		all := l.expand(content, func(suffix string) {
+			c := Cohort{Name: name + suffix, Range: diag.Range(headerRange(block))}
+			decodeArguments(l, content, cohortFields, &c)
+			if good {
+				declared[c.Name] = block.LabelRanges[0]
+				a.Cohorts = append(a.Cohorts, c)
+			}
+		})
+		if !all {
+			b.broken["cohort"] = true
 		}
-		declared[c.Name] = block.LabelRanges[0]
-		a.Cohorts = append(a.Cohorts, c)
 	}
 	return declared
 }
 
 var cohortFields = fields[*Cohort]{
+	"for_each": elsewhere[*Cohort],
+	"args":     constants[*Cohort],
 	"by": func(l *loader, a argument, c *Cohort) {
 		if lit, ok := l.literalOf(a, a.expr); ok {
 			c.By, _ = l.value(lit)
@@ -313,6 +386,7 @@ type gateState struct {
 	Gate
 	info    schema.MetricInfo
 	cohorts map[string]hcl.Range
+	gaps    bool // there are cohorts that are not in cohorts
 }
 
 func (l *loader) gates(b *body, a *Audit, cohorts map[string]hcl.Range) {
@@ -320,19 +394,26 @@ func (l *loader) gates(b *body, a *Audit, cohorts map[string]hcl.Range) {
 	first := map[string]hcl.Range{}
 	for _, block := range b.blocksOf("gate") {
 		l.uniqueTitle(block, first)
-		g := gateState{cohorts: cohorts}
-		g.Name, g.Origin = block.Labels[0], diag.Range(headerRange(block))
 		content := l.openBlock(s, block)
-		decodeArguments(l, content, gateFields, &g)
-		l.checkGate(content, &g)
-		a.Gates = append(a.Gates, g.Gate)
+		all := l.expand(content, func(suffix string) {
+			g := gateState{cohorts: cohorts, gaps: b.broken["cohort"]}
+			g.Name, g.Origin = block.Labels[0]+suffix, diag.Range(headerRange(block))
+			decodeArguments(l, content, gateFields, &g)
+			l.checkGate(content, &g)
+			a.Gates = append(a.Gates, g.Gate)
+		})
+		if !all {
+			b.broken["gate"] = true
+		}
 	}
 }
 
 // gateFields relies on the order of the schema: metric comes before the limits
 // that it gives a meaning.
 var gateFields = fields[*gateState]{
-	"metric": func(l *loader, a argument, g *gateState) { l.metric(a, g) },
+	"for_each": elsewhere[*gateState],
+	"enabled":  func(l *loader, a argument, g *gateState) { l.boolAttr(a, &g.Enabled) },
+	"metric":   func(l *loader, a argument, g *gateState) { l.metric(a, g) },
 	"max": func(l *loader, a argument, g *gateState) {
 		l.limit(a, g, ParseLimit, limitForms, &g.Max)
 	},
@@ -410,11 +491,17 @@ func (l *loader) dimensions(a argument, g *gateState) {
 	}
 	var seen []string
 	for _, expr := range exprs {
-		names, ok := dotted(expr)
-		given := strings.Join(names, ".")
+		before := len(l.diags)
+		given, ok := l.dimensionName(expr)
+		if len(l.diags) > before {
+			continue
+		}
 		at := diag.Range(expr.Range())
 		known := append([]string{"endpoint"}, prefixed("cohort.", sortedKeys(g.cohorts))...)
 		if !ok || !slices.Contains(known, given) {
+			if g.gaps && strings.HasPrefix(given, "cohort.") {
+				continue
+			}
 			l.diags.Add(unknownDimension(at, given, known, expr))
 			continue
 		}

@@ -73,12 +73,22 @@ func (l *loader) declare(root *body) {
 		l.spec.Targets = append(l.spec.Targets, t)
 		return t
 	})
-	declareAll(l, &l.audits, root, "audit", func(b *hcl.Block) *Audit {
-		a := &Audit{Name: b.Labels[0], Origin: diag.Range(headerRange(b))}
-		l.spec.Audits = append(l.spec.Audits, a)
-		return a
+	declareAll(l, &l.ignoreSets, root, "ignore_set", func(b *hcl.Block) *IgnoreSet {
+		s := &IgnoreSet{Name: b.Labels[0], Origin: diag.Range(headerRange(b))}
+		l.spec.IgnoreSets = append(l.spec.IgnoreSets, s)
+		return s
 	})
+	if l.importing != nil {
+		return // its audits are its own affair
+	}
+	declareAll(l, &l.audits, root, "audit", func(b *hcl.Block) *hcl.Block { return b })
 }
+
+// The scopes that references look into.
+func sourcesOf(l *loader) *scope[*Source]       { return &l.sources }
+func scrubsOf(l *loader) *scope[*Scrub]         { return &l.scrubs }
+func targetsOf(l *loader) *scope[*Target]       { return &l.targets }
+func ignoreSetsOf(l *loader) *scope[*IgnoreSet] { return &l.ignoreSets }
 
 func (l *loader) goodName(name string, at hcl.Range, blockType string) bool {
 	if validName(name) {
@@ -112,18 +122,29 @@ func (l *loader) duplicateName(blockType, name string, at, first hcl.Range) {
 	})
 }
 
-// reference resolves a reference to a declared block.
-func reference[T any](l *loader, a argument, s *scope[T]) (T, bool) {
+// reference resolves a reference to a declared block, here or in an imported
+// file.
+func reference[T any](l *loader, a argument, scopeOf func(*loader) *scope[T]) (T, bool) {
 	var none T
 	to := a.Type.To[0]
+	known := knownBlocks(l, to, scopeOf)
 	names, ok := dotted(a.expr)
 	if !ok {
-		l.diags.Add(l.needsReference(a, to, s.names()))
+		l.diags.Add(l.needsReference(a, to, known))
 		return none, false
 	}
-	given := strings.Join(names, ".")
-	if names[0] == to {
-		if d, ok := s.byName[strings.Join(names[1:], ".")]; ok {
+	in, rest := l, names
+	if imp := l.imports[names[0]]; imp != nil {
+		imp.used = true
+		if in, rest = imp.loader, names[1:]; in == nil {
+			return none, false // the import has been reported
+		}
+	}
+	if _, isBlock := schema.Root().Block(names[0]); in == l && !isBlock && l.importGaps {
+		return none, false // it may be the import whose name was refused
+	}
+	if s := scopeOf(in); len(rest) > 0 && rest[0] == to {
+		if d, ok := s.byName[joinNames(rest[1:])]; ok {
 			d.used = true
 			return d.value, true
 		}
@@ -131,11 +152,32 @@ func reference[T any](l *loader, a argument, s *scope[T]) (T, bool) {
 			return none, false
 		}
 	}
+	l.diags.Add(l.unknownReference(a, to, names, rest, known))
+	return none, false
+}
+
+// knownBlocks lists what a reference to a type of block can be.
+func knownBlocks[T any](l *loader, to string, scopeOf func(*loader) *scope[T]) []string {
+	known := prefixed(to+".", scopeOf(l).names())
+	for _, name := range sortedKeys(l.imports) {
+		if in := l.imports[name].loader; in != nil {
+			known = append(known, prefixed(name+"."+to+".", scopeOf(in).names())...)
+		}
+	}
+	return known
+}
+
+// unknownReference explains a reference that leads nowhere. rest is the part
+// of it behind the name of an import.
+func (l *loader) unknownReference(a argument, to string, names, rest, known []string) diag.Diagnostic {
+	given := joinNames(names)
 	d := diag.Diagnostic{
 		Code: diag.UnknownReference, Summary: "Unknown reference", Subject: a.rng(),
 		Label: fmt.Sprintf("no such %s is declared", to),
 	}
-	known := prefixed(to+".", s.names())
+	if len(rest) < len(names) {
+		d.Label = fmt.Sprintf("%s declares no such %s", names[0], to)
+	}
 	switch near := nearReference(given, known); {
 	case near != "":
 		d.Help = fmt.Sprintf("did you mean %s?", near)
@@ -147,12 +189,14 @@ func reference[T any](l *loader, a argument, s *scope[T]) (T, bool) {
 		block, _ := schema.Root().Block(to)
 		d.Help = fmt.Sprintf("declare one: %s { }", block.Header())
 	}
-	if _, isBlock := schema.Root().Block(names[0]); isBlock && names[0] != to {
-		d.Code, d.Summary = diag.NeedsReference, "Reference to another kind of block"
-		d.Label = fmt.Sprintf("names %s, not %s", article(names[0]), article(to))
+	if len(rest) == 0 {
+		return d
 	}
-	l.diags.Add(d)
-	return none, false
+	if _, isBlock := schema.Root().Block(rest[0]); isBlock && rest[0] != to {
+		d.Code, d.Summary = diag.NeedsReference, "Reference to another kind of block"
+		d.Label = fmt.Sprintf("names %s, not %s", article(rest[0]), article(to))
+	}
+	return d
 }
 
 // nearReference finds what a reference was meant to be: a misspelling, or a
@@ -174,7 +218,10 @@ func (l *loader) needsReference(a argument, to string, known []string) diag.Diag
 	}
 	if s, ok := stringLiteral(a.expr); ok {
 		d.Label = "a reference stands without quotes"
-		if near := nearReference(s, prefixed(to+".", known)); s != "" && near != "" {
+		if near := nearReference(s, known); s != "" && near != "" {
+			if a.Type.Shape == schema.List {
+				near = "[" + near + "]"
+			}
 			d.Help = fmt.Sprintf("%s = %s", a.Name, near)
 		} else if slices.Contains(a.Keywords, s) {
 			d.Help = fmt.Sprintf("%s = %s", a.Name, s)
@@ -334,9 +381,9 @@ var ruleFields = fields[*ScrubRule]{
 	"jq": func(l *loader, a argument, r *ScrubRule) {
 		literals, _ := l.jqList(a)
 		for _, lit := range literals {
-			p, ok := program(l, &l.places, lit, func(src string) (*jq.Paths, error) { return jq.CompilePaths(src) })
+			p, ok := program(l, &l.places, lit, jq.CompilePaths)
 			if ok {
-				l.checkRoot(lit, messageKeys, diag.Warning)
+				l.checkRoots(lit, p, messageKeys, diag.Warning)
 				r.JQ = append(r.JQ, p)
 			}
 		}
@@ -385,6 +432,50 @@ func isToken(s string) bool {
 		}
 	}
 	return s != ""
+}
+
+func (l *loader) ignoreSet(d *decl[*IgnoreSet]) {
+	s, _ := schema.Root().Block("ignore_set")
+	set := d.value
+	b := l.openBlock(s, d.block)
+	decodeArguments(l, b, ignoreSetFields, set)
+	set.Rules.Origin = set.Origin
+	for i := range set.Rules.Ignore {
+		set.Rules.Ignore[i].Reason = set.Reason
+	}
+	for i := range set.Rules.Unordered {
+		set.Rules.Unordered[i].Reason = set.Reason
+	}
+	for i := range set.Rules.Keyed {
+		set.Rules.Keyed[i].Reason = set.Reason
+	}
+	for i := range set.Rules.Tolerance {
+		set.Rules.Tolerance[i].Reason = set.Reason
+	}
+	if !slices.ContainsFunc([]string{"ignore", "unordered", "keyed", "tolerance"}, b.has) {
+		l.diags.Add(diag.Diagnostic{
+			Code: diag.SelectsNothing, Summary: "Set without a rule", Subject: set.Origin, Label: "excuses nothing",
+			Help: `add a rule: ignore = [".body.generated_at"]`,
+		})
+	}
+}
+
+var ignoreSetFields = fields[*IgnoreSet]{
+	"args":      constants[*IgnoreSet],
+	"ignore":    ruleOfSet("ignore"),
+	"unordered": ruleOfSet("unordered"),
+	"keyed":     ruleOfSet("keyed"),
+	"tolerance": ruleOfSet("tolerance"),
+	"reason": func(l *loader, a argument, s *IgnoreSet) {
+		var text Attr[string]
+		l.textAttr(a, &text)
+		s.Reason = text.Value
+	},
+}
+
+// ruleOfSet decodes a rule as compare does.
+func ruleOfSet(name string) func(*loader, argument, *IgnoreSet) {
+	return func(l *loader, a argument, s *IgnoreSet) { compareFields[name](l, a, &s.Rules) }
 }
 
 func (l *loader) target(d *decl[*Target]) {

@@ -21,7 +21,14 @@ const pasteGate = `gate "behaviour" {
   max    = "0%"
 }`
 
-func missingAudit(file string) diag.Diagnostic {
+func missingAudit(file string, blocks hcl.Blocks) diag.Diagnostic {
+	if len(blocks) > 0 {
+		return diag.Diagnostic{
+			Code: diag.MissingAudit, Summary: "Nothing to run", Subject: diag.Range(headerRange(blocks[0])),
+			Label:  "its for_each is empty",
+			Detail: "No audit is left of the spec, so that it could never say no.",
+		}
+	}
 	return diag.Diagnostic{
 		Code: diag.MissingAudit, Summary: "Nothing to run", Subject: fileStart(file),
 		Detail: "The spec declares no audit, so that it could never say no.",
@@ -32,13 +39,7 @@ func missingAudit(file string) diag.Diagnostic {
 
 // checkAudit looks at what the arguments of an audit say together.
 func (l *loader) checkAudit(b *body, a *Audit) {
-	if len(b.blocksOf("gate")) == 0 && !b.broken["gate"] {
-		l.diags.Add(diag.Diagnostic{
-			Code: diag.MissingGate, Summary: "Audit without a gate", Subject: a.Origin, Label: "nothing decides its verdict",
-			Detail: "An audit passes or fails by its gates. Without one it could not say no.",
-			Help:   "add at least one:\n\n" + pasteGate,
-		})
-	}
+	l.checkDecides(b, a)
 	if a.ScrubNone.Value && !b.has("scrub_reason") {
 		l.diags.Add(diag.Diagnostic{
 			Code: diag.MissingReason, Summary: "No scrubbing without a reason", Subject: a.ScrubNone.Range, Label: "needs a scrub_reason",
@@ -56,6 +57,28 @@ func (l *loader) checkAudit(b *body, a *Audit) {
 			Detail: "Such an A/A run shows how much one build differs from itself. It says nothing about another one.",
 		})
 	}
+}
+
+// checkDecides makes sure that something can fail the audit.
+func (l *loader) checkDecides(b *body, a *Audit) {
+	decides := slices.ContainsFunc(a.Gates, func(g Gate) bool { return g.Enabled.Value })
+	if decides || b.broken["gate"] {
+		return
+	}
+	d := diag.Diagnostic{
+		Code: diag.MissingGate, Summary: "Audit without a gate", Subject: a.Origin, Label: "nothing decides its verdict",
+		Detail: "An audit passes or fails by its gates. Without one it could not say no.",
+		Help:   "add at least one:\n\n" + pasteGate,
+	}
+	switch {
+	case len(a.Gates) > 0:
+		d.Detail = "All its gates are switched off with enabled = false, so that it could not say no."
+		d.Help = "leave one switched on, or switch off the audit"
+	case len(b.blocksOf("gate")) > 0:
+		d.Detail = "for_each of its gates is empty, so that none is left and it could not say no."
+		d.Help = "add one without for_each:\n\n" + pasteGate
+	}
+	l.diags.Add(d)
 }
 
 func (l *loader) conflict(at pos.Range, label, help string) {
@@ -191,9 +214,20 @@ func (l *loader) checkUnused() {
 			l.unused("variable", v.label, "var."+name)
 		}
 	}
+	for _, name := range sortedKeys(l.locals) {
+		if x := l.locals[name]; !x.used {
+			l.unused("local", x.attr.NameRange, "local."+name)
+		}
+	}
+	for _, name := range sortedKeys(l.imports) {
+		if imp := l.imports[name]; !imp.used {
+			l.unused("import", imp.label, name)
+		}
+	}
 	warnUnused(l, "source", l.sources.all)
 	warnUnused(l, "scrub", l.scrubs.all)
 	warnUnused(l, "target", l.targets.all)
+	warnUnused(l, "ignore_set", l.ignoreSets.all)
 }
 
 func warnUnused[T any](l *loader, blockType string, all []*decl[T]) {
@@ -208,8 +242,11 @@ func (l *loader) unused(blockType string, at hcl.Range, name string) {
 	l.diags.Add(diag.Diagnostic{
 		Severity: diag.Warning, Code: diag.Unused, Summary: "Unused " + blockType, Subject: diag.Range(at),
 		Label: cmp.Or(unusedLabels[blockType], "no audit uses it"),
-		Help:  fmt.Sprintf("use %s, or remove the block", name),
+		Help:  fmt.Sprintf("use %s, or remove %s", name, cmp.Or(unusedParts[blockType], "the block")),
 	})
 }
 
-var unusedLabels = map[string]string{"variable": "nothing uses it"}
+var (
+	unusedLabels = map[string]string{"variable": "nothing uses it", "local": "nothing uses it", "import": "nothing of it is used"}
+	unusedParts  = map[string]string{"local": "it"}
+)

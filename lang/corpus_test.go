@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -26,13 +27,20 @@ const separator = "----------\n"
 // comes of it. The spec's first lines may hold options in comments:
 //
 //	#opt var NAME=VALUE
+//	#opt varfile PATH
+//	#opt env NAME=VALUE
 //	#opt version 1.2.3
 //	#opt json
+//
+// Other files follow the spec, each behind a line "-- PATH --".
 type corpusCase struct {
 	path, file string
 	src, want  string
+	files      map[string]string
 	opts       Options
 }
+
+var fileRE = regexp.MustCompile(`(?m)^-- (\S+) --\n`)
 
 var optRE = regexp.MustCompile(`(?m)^#opt (\w+) ?(.*)\n`)
 
@@ -47,12 +55,19 @@ func readCase(t testing.TB, path string) corpusCase {
 		src, want = string(data), ""
 	}
 	c := corpusCase{path: path, file: "spec.audit.hcl", src: src, want: want}
-	c.opts = Options{Vars: map[string]string{}, Version: "0.3.0", Sources: diag.Sources{}}
+	c.opts = Options{Version: "0.3.0", Sources: diag.Sources{}}
+	env := map[string]string{}
+	c.opts.Getenv = func(name string) (string, bool) { v, ok := env[name]; return v, ok }
 	for _, m := range optRE.FindAllStringSubmatch(src, -1) {
 		switch m[1] {
 		case "var":
 			name, value, _ := strings.Cut(m[2], "=")
-			c.opts.Vars[name] = value
+			c.opts.Assignments = append(c.opts.Assignments, Assignment{Var, name, value})
+		case "varfile":
+			c.opts.Assignments = append(c.opts.Assignments, Assignment{Kind: VarFile, Name: m[2]})
+		case "env":
+			name, value, _ := strings.Cut(m[2], "=")
+			env[name] = value
 		case "version":
 			c.opts.Version = m[2]
 		case "json":
@@ -61,11 +76,39 @@ func readCase(t testing.TB, path string) corpusCase {
 			t.Fatalf("%s: unknown option %q", path, m[1])
 		}
 	}
+	c.files = splitFiles(optRE.ReplaceAllString(src, ""), c.file)
+	c.opts.ReadFile = func(name string) ([]byte, error) {
+		if text, ok := c.files[filepath.ToSlash(name)]; ok {
+			return []byte(text), nil
+		}
+		return nil, fs.ErrNotExist
+	}
+	c.opts.ReadDir = func(dir string) (names []string, err error) {
+		for _, name := range slices.Sorted(maps.Keys(c.files)) {
+			if filepath.ToSlash(filepath.Dir(name)) == filepath.ToSlash(dir) {
+				names = append(names, filepath.Base(name))
+			}
+		}
+		return names, nil
+	}
 	return c
 }
 
+// splitFiles splits a case into the spec, under the name first, and what
+// stands behind "-- PATH --" lines.
+func splitFiles(src, first string) map[string]string {
+	out := map[string]string{}
+	name, from := first, 0
+	for _, m := range fileRE.FindAllStringSubmatchIndex(src, -1) {
+		out[name] = src[from:m[0]]
+		name, from = src[m[2]:m[3]], m[1]
+	}
+	out[name] = src[from:]
+	return out
+}
+
 func (c corpusCase) parse() (*Spec, diag.List) {
-	return Parse(c.file, []byte(optRE.ReplaceAllString(c.src, "")), c.opts)
+	return Parse(c.file, []byte(c.files[c.file]), c.opts)
 }
 
 // outcome is what the file has to say: the diagnostics, and the spec unless
@@ -235,7 +278,21 @@ func plainStruct(v reflect.Value) any {
 	out := map[string]any{}
 	for i := range v.NumField() {
 		field := v.Type().Field(i)
-		if !field.IsExported() || field.Name == "SHA256" || field.Name == "Dir" {
+		switch {
+		case !field.IsExported() || field.Name == "SHA256" || field.Name == "Dir" || field.Type.Kind() == reflect.Func:
+			continue
+		case field.Name == "Files" && v.Field(i).Len() < 2:
+			continue // the spec alone
+		case field.Name == "Enabled" && !v.Field(i).FieldByName("Set").Bool():
+			continue
+		case field.Name == "Use":
+			var names []any
+			for _, set := range v.Field(i).Interface().([]*IgnoreSet) {
+				names = append(names, set.Name)
+			}
+			if names != nil {
+				out["Use"] = names
+			}
 			continue
 		}
 		if v.Type() == reflect.TypeFor[Audit]() || v.Type() == reflect.TypeFor[Role]() {
@@ -252,6 +309,33 @@ func plainStruct(v reflect.Value) any {
 	}
 	if len(out) == 0 {
 		return nil
+	}
+	return out
+}
+
+// What newcomers get wrong is told once, with a cause and a cure or both in
+// one.
+func TestNewcomersAreToldOnce(t *testing.T) {
+	paths, err := filepath.Glob("testdata/newcomer-*.txt")
+	if err != nil || len(paths) < 10 {
+		t.Fatalf("%d cases, %v", len(paths), err)
+	}
+	for _, path := range paths {
+		_, diags := readCase(t, path).parse()
+		if len(diags) != 1 {
+			t.Errorf("%s: %d diagnostics", path, len(diags))
+			continue
+		}
+		if d := diags[0]; d.Label == "" || d.Help+d.Detail+strings.Join(relatedTexts(d), "") == "" {
+			t.Errorf("%s: cause or cure is missing: %+v", path, d)
+		}
+	}
+}
+
+func relatedTexts(d diag.Diagnostic) []string {
+	var out []string
+	for _, r := range d.Related {
+		out = append(out, r.Text)
 	}
 	return out
 }

@@ -19,19 +19,31 @@ import (
 
 // loader holds what is known while one file is read.
 type loader struct {
-	file  string
-	src   []byte
-	json  bool
-	opts  Options
-	spec  *Spec
-	diags diag.List
+	session   *session
+	file      string
+	src       []byte
+	json      bool
+	opts      Options
+	spec      *Spec
+	diags     diag.List
+	importing *importOf // nil for the spec itself
 
-	vars    map[string]*variable
-	scope   *hcl.EvalContext // nil until variables have values
-	sources scope[*Source]
-	scrubs  scope[*Scrub]
-	targets scope[*Target]
-	audits  scope[*Audit]
+	vars       map[string]*variable
+	locals     map[string]*local // nil until they are declared
+	fixed      *hcl.EvalContext  // functions only, for what variables are
+	scope      *hcl.EvalContext  // nil until variables have values
+	each       bool              // inside a block with for_each
+	judging    bool              // in an assert, which sees the result
+	args       blockArgs         // of the block that is decoded
+	valuesLost bool              // a values file could not be read
+
+	imports    map[string]*imported
+	importGaps bool // an import has no name that could be entered
+	sources    scope[*Source]
+	scrubs     scope[*Scrub]
+	targets    scope[*Target]
+	ignoreSets scope[*IgnoreSet]
+	audits     scope[*hcl.Block]
 
 	// One program often stands in many audits; it is compiled once.
 	tests  map[string]compiled[*jq.Predicate]
@@ -93,6 +105,9 @@ func headerRange(block *hcl.Block) hcl.Range {
 // open reads a body by its schema and reports unknown, missing and repeated
 // items.
 func (l *loader) open(s *schema.Block, b hcl.Body, header hcl.Range) *body {
+	if s.Free != nil {
+		return l.openFree(s, b, header)
+	}
 	content, diags := b.Content(bodySchema(s))
 	out := &body{schema: s, header: header, attrs: content.Attributes, blocks: content.Blocks, broken: map[string]bool{}}
 	for i, d := range diags {
@@ -111,6 +126,20 @@ func (l *loader) open(s *schema.Block, b hcl.Body, header hcl.Range) *body {
 	}
 	for _, child := range s.Blocks {
 		l.checkRepeated(child, out.blocksOf(child.Type))
+	}
+	return out
+}
+
+// openFree reads a body whose argument names the user chooses.
+func (l *loader) openFree(s *schema.Block, b hcl.Body, header hcl.Range) *body {
+	attrs, diags := b.JustAttributes()
+	out := &body{schema: s, header: header, attrs: attrs}
+	for _, d := range diags {
+		if d.Subject != nil && strings.HasPrefix(d.Summary, "Unexpected ") {
+			l.diags.Add(l.unknownBlock(s, *d.Subject))
+			continue
+		}
+		l.diags = append(l.diags, diag.FromHCL(hcl.Diagnostics{d}, diag.Syntax, l.src)...)
 	}
 	return out
 }
@@ -335,6 +364,10 @@ type fields[T any] map[string]func(l *loader, a argument, into T)
 // The default comes first, in the same way as if it had been written down, and
 // stays where the argument is left out, null or wrong.
 func decodeArguments[T any](l *loader, b *body, f fields[T], into T) {
+	outer := l.args
+	_, takesArgs := b.schema.Argument("args")
+	l.args = blockArgs{taken: takesArgs}
+	defer func() { l.args = outer }()
 	for i := range b.schema.Arguments {
 		s := &b.schema.Arguments[i]
 		if s.Default != "" {
@@ -342,18 +375,25 @@ func decodeArguments[T any](l *loader, b *body, f fields[T], into T) {
 		}
 		attr := b.attrs[s.Name]
 		switch {
-		case attr == nil:
+		case attr == nil || s.Type.Base == schema.Collection: // for_each comes before everything else
 		case !isNull(attr.Expr):
 			f[s.Name](l, argument{Argument: s, block: b.schema, expr: attr.Expr, set: true}, into)
 		case s.Required:
 			l.diags.Add(missing(b.schema, *s, attr.Expr.Range()))
 		}
 	}
+	l.unusedArgs()
 }
 
 // isNull reports whether an expression is the literal null. A variable that is
 // null is dealt with where it is evaluated.
 func isNull(expr hcl.Expression) bool {
+	switch expr := expr.(type) {
+	case *hclsyntax.LiteralValueExpr:
+		return expr.Val.IsNull()
+	case *hclsyntax.TemplateExpr, *hclsyntax.TupleConsExpr, *hclsyntax.ObjectConsExpr, *hclsyntax.ScopeTraversalExpr:
+		return false
+	}
 	if len(expr.Variables()) > 0 {
 		return false
 	}

@@ -13,10 +13,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -29,13 +27,23 @@ import (
 
 // Options are what a spec needs from outside.
 type Options struct {
-	// Vars are the values given with --var, by name.
+	// Vars are values of variables by name, for callers that have no order.
+	// Assignments win over them.
 	Vars map[string]string
+	// Assignments are --var and --var-file in the order of the command line.
+	Assignments []Assignment
+	// Getenv finds environment variables, of which only those that begin with
+	// EnvPrefix are asked for. It may be nil: there are none then.
+	Getenv func(name string) (value string, ok bool)
 	// Version is this program's version, for required_version. A version that
 	// is no release, such as "" or "dev", satisfies every constraint.
 	Version string
-	// ReadFile reads the spec; nil means os.ReadFile.
+	// ReadFile reads the spec and all that it names: imports, values files and
+	// what the function file is asked for. nil means the disk.
 	ReadFile func(name string) ([]byte, error)
+	// ReadDir gives the names in a folder, to find values files. nil means the
+	// disk, or, with a ReadFile, that folders are empty.
+	ReadDir func(dir string) ([]string, error)
 	// Sources, when it is not nil, receives every text that diagnostics point
 	// into, for rendering them. Values of sensitive variables are left out.
 	Sources diag.Sources
@@ -47,11 +55,7 @@ const MaxFileSize = 8 << 20
 // Load reads and checks the spec file at path. The spec is nil when the list
 // has errors; the list is sorted.
 func Load(path string, opts Options) (*Spec, diag.List) {
-	read := opts.ReadFile
-	if read == nil {
-		read = os.ReadFile
-	}
-	src, err := read(path)
+	src, err := newSession(opts).read(path)
 	if err != nil {
 		return nil, diag.List{unreadable(path, err)}
 	}
@@ -79,43 +83,60 @@ func unreadable(path string, err error) diag.Diagnostic {
 // in .json announces HCL's JSON syntax. Parse keeps src; the caller must not
 // change it.
 func Parse(filename string, src []byte, opts Options) (*Spec, diag.List) {
-	if opts.Sources != nil {
-		opts.Sources[filename] = src
+	flags := make([]Assignment, 0, len(opts.Vars)+len(opts.Assignments))
+	for _, name := range sortedKeys(opts.Vars) {
+		flags = append(flags, Assignment{Kind: Var, Name: name, Value: opts.Vars[name]})
 	}
-	l := &loader{file: filename, src: src, json: strings.HasSuffix(filename, ".json"), opts: opts}
-	spec := l.load()
-	l.hideSecrets()
+	opts.Assignments = append(flags, opts.Assignments...)
+	s := newSession(opts)
+	l := newLoader(s, filename, src)
+	l.load()
+	s.hideSecrets(l.diags)
 	l.diags.Sort()
 	l.diags = l.diags.Dedupe()
 	if l.diags.HasErrors() {
 		return nil, l.diags
 	}
-	return spec, l.diags
+	l.spec.Files, l.spec.texts, l.spec.secrets = s.files, s.texts, s.secrets
+	return l.spec, l.diags
 }
 
-// load runs the phases: parse, version, everything else.
-func (l *loader) load() *Spec {
+func newLoader(s *session, file string, src []byte) *loader {
+	l := &loader{session: s, file: file, src: src, json: isJSON(file), opts: s.opts}
+	l.fixed = &hcl.EvalContext{Functions: s.functionsIn(file)}
+	return l
+}
+
+// load runs the phases: parse, version, everything else. The spec stays nil
+// when the file cannot be read as one.
+func (l *loader) load() {
+	l.session.enter(l.file, l.src)
+	l.session.texts[l.file] = l.src
+	l.session.record(l.file, l.src)
+	l.session.loaded++
 	if d, ok := tooMuch(l.file, l.src, l.json); ok {
 		l.diags.Add(d)
-		return nil
+		return
 	}
 	file, diags := l.parse()
 	l.diags = append(l.diags, l.syntax(diags)...)
 	if l.diags.HasErrors() {
-		return nil
+		return
 	}
 	if l.checkVersion(file.Body); l.diags.HasErrors() {
-		return nil
+		return
 	}
 	sum := sha256.Sum256(l.src)
 	l.spec = &Spec{Path: l.file, SHA256: hex.EncodeToString(sum[:]), Dir: folderOf(l.file), Src: l.src}
 	l.root(file.Body)
-	return l.spec
 }
 
 func (l *loader) parse() (*hcl.File, hcl.Diagnostics) {
 	if l.json {
 		return hcljson.Parse(l.src, l.file)
+	}
+	if file, ok := parseInParts(l.src, l.file); ok {
+		return file, nil
 	}
 	return hclsyntax.ParseConfig(l.src, l.file, hcl.InitialPos)
 }
@@ -179,12 +200,14 @@ func folderOf(path string) string {
 	return dir
 }
 
-// root decodes the file's top level. Variables come first, because all other
-// arguments may use them; then all names are declared, so that references may
-// point forwards.
+// root decodes the file's top level. Variables and locals come first, because
+// all other arguments may use them; then all names are declared, so that
+// references may point forwards.
 func (l *loader) root(b hcl.Body) {
 	root := l.open(schema.Root(), b, hcl.Range{Filename: l.file, Start: hcl.InitialPos, End: hcl.InitialPos})
 	l.variables(root.blocksOf("variable"))
+	l.localValues(root.blocksOf("locals"))
+	l.importAll(root)
 	l.declare(root)
 	for _, block := range root.blocksOf("shadowaudit") {
 		l.settings(block)
@@ -198,11 +221,17 @@ func (l *loader) root(b hcl.Body) {
 	for _, d := range l.targets.all {
 		l.target(d)
 	}
-	for _, d := range l.audits.all {
-		l.audit(d)
+	for _, d := range l.ignoreSets.all {
+		l.ignoreSet(d)
 	}
-	if len(root.blocksOf("audit")) == 0 && !l.diags.HasErrors() {
-		l.diags.Add(missingAudit(l.file))
+	if l.importing != nil {
+		return
+	}
+	for _, d := range l.audits.all {
+		l.auditBlock(d)
+	}
+	if len(l.spec.Audits) == 0 && !l.diags.HasErrors() {
+		l.diags.Add(missingAudit(l.file, root.blocksOf("audit")))
 	}
 	if !l.diags.HasErrors() {
 		l.checkUnused()

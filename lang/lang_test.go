@@ -137,6 +137,11 @@ func fieldNames() map[string][]string {
 	return map[string][]string{
 		"shadowaudit": sortedKeys(settingsFields),
 		"variable":    sortedKeys(variableFields),
+		"validation":  sortedKeys(validationFields),
+		"locals":      nil, // their names are the user's
+		"import":      sortedKeys(importFields),
+		"ignore_set":  sortedKeys(ignoreSetFields),
+		"assert":      sortedKeys(assertFields),
 		"source":      sortedKeys(sourceFields),
 		"scrub":       sortedKeys(scrubFields),
 		"rule":        sortedKeys(ruleFields),
@@ -307,6 +312,8 @@ func TestSpecHoldsNoSecret(t *testing.T) {
 	}
 }
 
+func noFile(string) ([]byte, error) { return nil, fs.ErrNotExist }
+
 func FuzzParse(f *testing.F) {
 	for _, path := range corpus(f) {
 		c := readCase(f, path)
@@ -317,7 +324,7 @@ func FuzzParse(f *testing.F) {
 		if json {
 			file = "a.json"
 		}
-		opts := Options{Version: "0.1.0", Vars: map[string]string{"url": "http://h", "n": "["}, Sources: diag.Sources{}}
+		opts := Options{Version: "0.1.0", ReadFile: noFile, Vars: map[string]string{"url": "http://h", "n": "["}, Sources: diag.Sources{}}
 		spec, diags := Parse(file, []byte(src), opts)
 		if (spec == nil) != diags.HasErrors() {
 			t.Fatalf("spec %v with diagnostics %v", spec != nil, diags)

@@ -26,27 +26,42 @@ type Spec struct {
 	Dir    string // absolute folder that relative paths start from
 	Src    []byte
 
-	Variables []*Variable
-	Sources   []*Source
-	Scrubs    []*Scrub
-	Targets   []*Target
-	Audits    []*Audit
+	// Files are all files that the plan depends on: the spec, what it imports,
+	// and what the function file has read, in the order of reading.
+	Files []File
 
-	secrets []pos.Range // lines that Line does not give
+	Variables  []*Variable
+	Sources    []*Source
+	Scrubs     []*Scrub
+	Targets    []*Target
+	IgnoreSets []*IgnoreSet
+	Audits     []*Audit // with one for each element of for_each
+
+	texts   map[string][]byte // of the spec files, by the name in positions
+	secrets []pos.Range       // lines that Line does not give
 }
 
-// Line gives the line of the spec on which r begins, without the space around
-// it, for reports. It is "" when r is not in this file, and when the line
-// belongs to a sensitive variable.
+// File is a file that a plan depends on.
+type File struct {
+	Path   string // as Spec.Path, or relative to the same folder as it
+	SHA256 string // of its bytes, in hex
+}
+
+// Line gives the line of the spec, or of a file that it imports, on which r
+// begins, without the space around it, for reports. It is "" when r is in none
+// of them, and when the line belongs to a sensitive variable.
 func (s *Spec) Line(r pos.Range) string {
-	if r.File != s.Path || r.Start.Line < 1 || r.Start.Byte < 0 || r.Start.Byte > len(s.Src) {
+	src, ok := s.texts[r.File]
+	if !ok || r.Start.Line < 1 || r.Start.Byte < 0 || r.Start.Byte > len(src) {
 		return ""
 	}
-	if slices.ContainsFunc(s.secrets, func(secret pos.Range) bool { return touches(secret, r.Start.Line) }) {
+	if slices.ContainsFunc(s.secrets, func(secret pos.Range) bool {
+		return secret.File == r.File && touches(secret, r.Start.Line)
+	}) {
 		return ""
 	}
-	from := bytes.LastIndexByte(s.Src[:r.Start.Byte], '\n') + 1
-	line, _, _ := bytes.Cut(s.Src[from:], []byte("\n"))
+	from := bytes.LastIndexByte(src[:r.Start.Byte], '\n') + 1
+	line, _, _ := bytes.Cut(src[from:], []byte("\n"))
 	return string(bytes.TrimSpace(line))
 }
 
@@ -58,9 +73,16 @@ type Variable struct {
 	Type        string // as the language writes it: "string", "list(number)"; "any" without a type
 	Description string
 	Sensitive   bool
-	From        string // "default" or "--var"
-	Value       string // as JSON; "" for a sensitive variable
-	Origin      pos.Range
+	Value       string // as JSON; "" when the value is sensitive
+
+	// From says where the value comes from: "default", "--var",
+	// "SHADOWAUDIT_VAR_url", or file and line, "prod.auditvars.hcl:3".
+	From string
+	// Overridden has, lowest first, where other values came from that it won
+	// over.
+	Overridden []string
+
+	Origin pos.Range
 }
 
 // Source is a source block.
@@ -117,9 +139,10 @@ type Header struct {
 	Range     pos.Range
 }
 
-// Audit is an audit block.
+// Audit is an audit block, or the part of one for an element of its for_each.
 type Audit struct {
-	Name        string
+	Name        string     // with the key of for_each: checkout["eu"]
+	Enabled     Attr[bool] // a disabled audit does not run
 	Source      *Source
 	Scrub       *Scrub     // nil means all default packs, unless ScrubNone is set
 	ScrubNone   Attr[bool] // scrub = none
@@ -133,6 +156,7 @@ type Audit struct {
 	Compare     Compare
 	Cohorts     []Cohort
 	Gates       []Gate
+	Assertions  []Assertion
 	Origin      pos.Range
 }
 
@@ -186,12 +210,21 @@ type Replay struct {
 
 // Compare says what counts as a difference.
 type Compare struct {
+	Use       []*IgnoreSet // whose rules follow the block's own in the lists
 	Ignore    []PathRule
 	Unordered []PathRule
 	Keyed     []KeyedRule
 	Tolerance []ToleranceRule
 	Headers   []string // lower case, to compare beside those that always are
 	Origin    pos.Range
+}
+
+// IgnoreSet is an ignore_set block: compare rules that audits share.
+type IgnoreSet struct {
+	Name   string
+	Rules  Compare // without Use and Headers
+	Reason string
+	Origin pos.Range
 }
 
 // PathRule is a rule about places in a response.
@@ -203,9 +236,10 @@ type PathRule struct {
 
 // KeyedRule matches the elements of a list by a field.
 type KeyedRule struct {
-	Paths *jq.Paths
-	Key   string
-	Range pos.Range
+	Paths  *jq.Paths
+	Key    string
+	Range  pos.Range
+	Reason string
 }
 
 // ToleranceRule lets numbers differ a little. Value is a decimal: an amount
@@ -216,18 +250,20 @@ type ToleranceRule struct {
 	Absolute bool
 	Value    string
 	Range    pos.Range
+	Reason   string
 }
 
 // Cohort slices the traffic.
 type Cohort struct {
-	Name  string
+	Name  string // with the key of for_each: tenant["eu"]
 	By    *jq.Value
 	Range pos.Range
 }
 
 // Gate is a limit that decides the verdict.
 type Gate struct {
-	Name        string
+	Name        string // with the key of for_each: tail latency["eu"]
+	Enabled     Attr[bool]
 	Metric      Attr[string]
 	Max         Attr[Limit]
 	Min         Attr[Limit]

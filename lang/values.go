@@ -31,7 +31,7 @@ func (l *loader) eval(expr hcl.Expression) (item, bool) {
 	}
 	scope := l.scope
 	if scope == nil {
-		scope = fixedScope()
+		scope = l.fixed
 	}
 	val, diags := expr.Value(scope)
 	if diags.HasErrors() {
@@ -458,6 +458,10 @@ func dotted(expr hcl.Expression) ([]string, bool) {
 	if diags.HasErrors() {
 		return nil, false
 	}
+	return namesOf(traversal)
+}
+
+func namesOf(traversal hcl.Traversal) ([]string, bool) {
 	var names []string
 	for _, step := range traversal {
 		switch step := step.(type) {
@@ -470,6 +474,19 @@ func dotted(expr hcl.Expression) ([]string, bool) {
 		}
 	}
 	return names, true
+}
+
+func joinNames(names []string) string { return strings.Join(names, ".") }
+
+// indexExpr is collection[key] with a key that has to be computed.
+type indexExpr struct{ collection, key hcl.Expression }
+
+func indexOf(expr hcl.Expression) (indexExpr, bool) {
+	index, ok := hcl.UnwrapExpression(expr).(*hclsyntax.IndexExpr)
+	if !ok {
+		return indexExpr{}, false
+	}
+	return indexExpr{index.Collection, index.Key}, true
 }
 
 // validName reports whether a name can be referred to.

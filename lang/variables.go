@@ -4,60 +4,21 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"sync"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/ext/typeexpr"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
-	"github.com/zclconf/go-cty/cty/function"
-	"github.com/zclconf/go-cty/cty/function/stdlib"
 	ctyjson "github.com/zclconf/go-cty/cty/json"
 
 	"github.com/shadowaudit/shadowaudit/lang/diag"
 	"github.com/shadowaudit/shadowaudit/lang/pos"
 	"github.com/shadowaudit/shadowaudit/lang/schema"
 )
-
-// functions are what expressions may call. All are pure: the same spec and the
-// same --var values give the same plan everywhere.
-var functions = map[string]function.Function{
-	"coalesce":   stdlib.CoalesceFunc,
-	"concat":     stdlib.ConcatFunc,
-	"contains":   stdlib.ContainsFunc,
-	"distinct":   stdlib.DistinctFunc,
-	"flatten":    stdlib.FlattenFunc,
-	"format":     stdlib.FormatFunc,
-	"join":       stdlib.JoinFunc,
-	"keys":       stdlib.KeysFunc,
-	"length":     stdlib.LengthFunc,
-	"lookup":     stdlib.LookupFunc,
-	"lower":      stdlib.LowerFunc,
-	"max":        stdlib.MaxFunc,
-	"merge":      stdlib.MergeFunc,
-	"min":        stdlib.MinFunc,
-	"replace":    stdlib.ReplaceFunc,
-	"split":      stdlib.SplitFunc,
-	"substr":     stdlib.SubstrFunc,
-	"tobool":     stdlib.MakeToFunc(cty.Bool),
-	"tonumber":   stdlib.MakeToFunc(cty.Number),
-	"tostring":   stdlib.MakeToFunc(cty.String),
-	"trimprefix": stdlib.TrimPrefixFunc,
-	"trimspace":  stdlib.TrimSpaceFunc,
-	"trimsuffix": stdlib.TrimSuffixFunc,
-	"upper":      stdlib.UpperFunc,
-	"values":     stdlib.ValuesFunc,
-}
-
-// FunctionNames lists the functions that expressions may call.
-func FunctionNames() []string { return slices.Sorted(maps.Keys(functions)) }
-
-// fixedScope is the scope of arguments that are read before variables have
-// values: functions only.
-var fixedScope = sync.OnceValue(func() *hcl.EvalContext {
-	return &hcl.EvalContext{Functions: functions}
-})
 
 // sensitiveMark marks values that must not be shown. It follows a value
 // through functions and templates.
@@ -66,12 +27,17 @@ type sensitiveMark struct{}
 // variable is a variable while its file is read.
 type variable struct {
 	Variable
-	block  *hcl.Block
-	label  hcl.Range
-	typ    cty.Type
-	def    hcl.Expression // nil: no default
-	broken bool           // something about it has been reported
-	used   bool
+	block    *hcl.Block
+	body     *body
+	label    hcl.Range
+	typ      cty.Type
+	nullable bool
+	def      hcl.Expression // nil: no default
+	value    cty.Value
+	at       pos.Range // where the value stands; zero when nothing can be shown
+	secret   bool      // the value may not be shown
+	broken   bool      // something about it has been reported
+	used     bool
 }
 
 var variableFields = fields[*variable]{
@@ -87,48 +53,73 @@ var variableFields = fields[*variable]{
 		l.boolAttr(a, &b)
 		v.Sensitive = b.Value
 	},
+	"nullable": func(l *loader, a argument, v *variable) {
+		var b Attr[bool]
+		l.boolAttr(a, &b)
+		v.nullable = b.Value
+	},
 }
 
 // variables declares the variable blocks, gives each its value, and opens the
 // scope in which all other arguments are evaluated.
 func (l *loader) variables(blocks hcl.Blocks) {
 	l.vars = map[string]*variable{}
-	s, _ := schema.Root().Block("variable")
 	var order []*variable
 	for _, block := range blocks {
-		v := &variable{block: block, label: block.LabelRanges[0], typ: cty.DynamicPseudoType}
-		v.Name, v.Type, v.Origin = block.Labels[0], "any", diag.Range(headerRange(block))
-		before := len(l.diags)
-		content := l.openBlock(s, block)
-		decodeArguments(l, content, variableFields, v)
-		if attr := content.attrs["default"]; attr != nil {
-			v.def = attr.Expr // null is a value here: it leaves out what uses it
+		if v := l.declareVariable(block); v != nil {
+			order = append(order, v)
 		}
-		if v.Sensitive {
-			l.secretRange(block)
-		}
-		v.broken = l.diags[before:].HasErrors()
-		if !l.goodName(v.Name, v.label, "variable") {
-			continue
-		}
-		if first, ok := l.vars[v.Name]; ok {
-			l.duplicateName("variable", v.Name, v.label, first.label)
-			continue
-		}
-		l.vars[v.Name] = v
-		order = append(order, v)
 	}
-	l.undeclared()
+	all := l.assignments()
+	l.undeclared(all)
+	given := map[string][]*given{}
+	for i := range all {
+		given[all[i].name] = append(given[all[i].name], &all[i])
+	}
 
 	object := map[string]cty.Value{}
 	for _, v := range order {
-		object[v.Name] = l.variableValue(v)
+		v.value = l.variableValue(v, given[v.Name])
+		v.secret = v.Sensitive || v.value.ContainsMarked()
+		object[v.Name] = v.value
 		l.spec.Variables = append(l.spec.Variables, &v.Variable)
 	}
 	l.scope = &hcl.EvalContext{
 		Variables: map[string]cty.Value{"var": cty.ObjectVal(object)},
-		Functions: functions,
+		Functions: l.fixed.Functions,
 	}
+	for _, v := range order {
+		if !l.validations(v) {
+			object[v.Name] = cty.UnknownVal(v.typ) // what uses it stays quiet
+		}
+	}
+	l.scope.Variables["var"] = cty.ObjectVal(object)
+}
+
+// declareVariable reads a variable block. It is nil where its name is taken.
+func (l *loader) declareVariable(block *hcl.Block) *variable {
+	s, _ := schema.Root().Block("variable")
+	v := &variable{block: block, label: block.LabelRanges[0], typ: cty.DynamicPseudoType, nullable: true}
+	v.Name, v.Type, v.Origin = block.Labels[0], "any", diag.Range(headerRange(block))
+	before := len(l.diags)
+	v.body = l.openBlock(s, block)
+	decodeArguments(l, v.body, variableFields, v)
+	if attr := v.body.attrs["default"]; attr != nil {
+		v.def = attr.Expr // null is a value here: it leaves out what uses it
+	}
+	if v.Sensitive {
+		l.secretRange(block)
+	}
+	v.broken = l.diags[before:].HasErrors()
+	if !l.goodName(v.Name, v.label, "variable") {
+		return nil
+	}
+	if first, ok := l.vars[v.Name]; ok {
+		l.duplicateName("variable", v.Name, v.label, first.label)
+		return nil
+	}
+	l.vars[v.Name] = v
+	return v
 }
 
 func (l *loader) variableType(a argument, v *variable) {
@@ -156,52 +147,49 @@ func (l *loader) variableType(a argument, v *variable) {
 
 var typeWords = map[string]bool{"string": true, "number": true, "bool": true, "any": true}
 
-// variableValue gives a variable its value: from --var, or else the default.
-// Where something is wrong with it the value is unknown, which keeps
-// everything that depends on it quiet.
-func (l *loader) variableValue(v *variable) cty.Value {
+// variableValue gives a variable the value that wins. Where something is wrong
+// with it the value is unknown, which keeps everything that depends on it
+// quiet.
+func (l *loader) variableValue(v *variable, from []*given) cty.Value {
 	unknown := cty.UnknownVal(v.typ)
-	given, isGiven := l.opts.Vars[v.Name]
 	val := cty.NilVal
 	if v.def != nil {
-		before := len(l.diags)
-		it, ok := l.eval(v.def)
-		if !ok {
-			if v.Sensitive {
-				l.diags[before:].HideValues()
-			}
+		var ok bool
+		if val, ok = l.defaultValue(v); !ok {
 			return unknown
 		}
-		converted, err := convert.Convert(it.val, v.typ)
-		if err != nil {
-			l.diags.Add(diag.Diagnostic{
-				Code: diag.BadVariableValue, Summary: "Invalid default", Subject: diag.Range(it.rng), Sensitive: v.Sensitive,
-				Label: fmt.Sprintf("%s, but the type is %s", describe(it.val), v.Type),
-			})
-			return unknown
-		}
-		val, v.From = converted, "default"
+		v.From = "default"
 	}
-	if isGiven {
-		converted, ok := l.givenValue(v, given)
-		if !ok {
+	from = l.withEnvironment(v, from)
+	for _, g := range from {
+		if v.From != "" {
+			v.Overridden = append(v.Overridden, v.From)
+		}
+		v.From = g.from
+		if v.Sensitive && g.attr != nil {
+			l.session.hide(g.rng)
+		}
+	}
+	if len(from) > 0 {
+		winner := from[len(from)-1]
+		var ok bool
+		if val, ok = l.valueOf(v, winner); !ok {
 			return unknown
 		}
-		val, v.From = converted, "--var"
+		v.at = winner.at
 	}
 	if v.broken {
 		return unknown
 	}
 	if val == cty.NilVal {
-		l.diags.Add(diag.Diagnostic{
-			Code: diag.MissingVariableValue, Summary: "Variable without a value", Subject: v.Origin,
-			Label: "has no default, and no value was given",
-			Help:  fmt.Sprintf("pass --var %s=VALUE, or add a default to the block", v.Name),
-		})
+		l.withoutValue(v)
 		return unknown
 	}
 	if v.Sensitive {
 		return val.Mark(sensitiveMark{})
+	}
+	if val.ContainsMarked() {
+		return val
 	}
 	if text, err := ctyjson.Marshal(val, val.Type()); err == nil {
 		v.Value = string(text)
@@ -209,90 +197,220 @@ func (l *loader) variableValue(v *variable) cty.Value {
 	return val
 }
 
-// varFile is the name under which diagnostics show a --var value.
-func varFile(name string) string { return "<--var " + name + ">" }
-
-// givenValue converts the text of a --var. Strings, numbers and bools are
-// taken as they are; values of other types are written as in a spec.
-func (l *loader) givenValue(v *variable, text string) (cty.Value, bool) {
-	file := varFile(v.Name)
-	if l.opts.Sources != nil && !v.Sensitive {
-		l.opts.Sources[file] = []byte(text)
+// withEnvironment puts what the environment has for a variable below what
+// files and flags say. It does not reach imported files.
+func (l *loader) withEnvironment(v *variable, from []*given) []*given {
+	if l.importing != nil {
+		return from
 	}
-	val := cty.StringVal(text)
-	if !v.typ.IsPrimitiveType() && v.typ != cty.DynamicPseudoType {
-		var ok bool
-		if val, ok = l.givenExpression(v, file, text); !ok {
-			return cty.NilVal, false
-		}
+	name := EnvPrefix + v.Name
+	text, ok := l.session.getenv(name)
+	if !ok {
+		return from
 	}
-	val, err := convert.Convert(val, v.typ)
-	if err != nil || val.IsNull() {
-		l.diags.Add(diag.Diagnostic{
-			Code: diag.BadVariableValue, Summary: "Invalid value for variable", Sensitive: v.Sensitive,
-			Subject: diag.RangeOf([]byte(text), file, 0, len(text)),
-			Label:   fmt.Sprintf("not a value of type %s", v.Type),
-			Related: []diag.Related{{Range: v.Origin, Text: "declared here"}},
-		})
-		return cty.NilVal, false
-	}
-	return val, true
+	return append([]*given{{name: v.Name, from: name, text: text, file: "<" + name + ">"}}, from...)
 }
 
-func (l *loader) givenExpression(v *variable, file, text string) (cty.Value, bool) {
-	if d, bad := tooMuch(file, []byte(text), false); bad {
-		d.Sensitive = v.Sensitive
-		l.diags.Add(d)
+func (l *loader) defaultValue(v *variable) (cty.Value, bool) {
+	before := len(l.diags)
+	it, ok := l.eval(v.def)
+	if !ok {
+		if v.Sensitive {
+			l.diags[before:].HideValues()
+		}
 		return cty.NilVal, false
 	}
-	expr, diags := hclsyntax.ParseExpression([]byte(text), file, hcl.InitialPos)
-	var val cty.Value
-	if !diags.HasErrors() {
-		val, diags = expr.Value(nil)
-	}
-	if !diags.HasErrors() {
+	v.at = diag.Range(it.rng)
+	val, err := convert.Convert(it.val, v.typ)
+	if err == nil && (v.nullable || !val.IsNull()) {
+		if !v.body.has("type") && !val.IsNull() && val.Type().IsPrimitiveType() {
+			v.typ, v.Type = val.Type(), typeexpr.TypeString(val.Type())
+		}
 		return val, true
 	}
-	list := diag.FromHCL(diags, diag.BadVariableValue, []byte(text))
-	if v.Sensitive {
-		list.HideValues()
+	d := diag.Diagnostic{
+		Code: diag.BadVariableValue, Summary: "Invalid default", Subject: diag.Range(it.rng), Sensitive: v.Sensitive,
+		Label: fmt.Sprintf("%s, but the type is %s", describe(it.val), v.Type),
 	}
-	for _, d := range list {
-		d.Code, d.Sensitive = diag.BadVariableValue, v.Sensitive
-		l.diags.Add(d)
+	if err == nil {
+		d.Label = "null, and the variable is not nullable"
 	}
+	l.diags.Add(d)
 	return cty.NilVal, false
 }
 
-// undeclared reports --var values for variables that do not exist. Their
-// values are not shown: a misspelt name may hold a secret.
-func (l *loader) undeclared() {
-	for _, name := range slices.Sorted(maps.Keys(l.opts.Vars)) {
-		if _, ok := l.vars[name]; ok {
+func (l *loader) withoutValue(v *variable) {
+	if l.valuesLost {
+		return // it may have been there
+	}
+	d := diag.Diagnostic{
+		Code: diag.MissingVariableValue, Summary: "Variable without a value", Subject: v.Origin,
+		Label: "has no default, and no value was given",
+		Help:  fmt.Sprintf("pass --var %s=VALUE, or add a default to the block", v.Name),
+	}
+	if l.importing != nil {
+		d.Help = fmt.Sprintf("give it where the file is imported: variables = { %s = VALUE }", v.Name)
+		d.Related = []diag.Related{{Range: l.importing.origin, Text: "imported here"}}
+	}
+	l.diags.Add(d)
+}
+
+// validation is a condition with what is said when it does not hold.
+type validation struct {
+	condition, message hcl.Expression
+}
+
+var validationFields = fields[*validation]{
+	"condition":     func(_ *loader, a argument, v *validation) { v.condition = a.expr },
+	"error_message": func(_ *loader, a argument, v *validation) { v.message = a.expr },
+}
+
+// validations decides the validation blocks of a variable. It is false where
+// the value was refused.
+func (l *loader) validations(v *variable) bool {
+	good := true
+	s, _ := v.body.schema.Block("validation")
+	for _, block := range v.body.blocksOf("validation") {
+		var c validation
+		decodeArguments(l, l.openBlock(s, block), validationFields, &c)
+		if c.condition == nil || c.message == nil {
+			continue
+		}
+		if !mentions(c.condition, "var", v.Name) {
+			l.diags.Add(diag.Diagnostic{
+				Code: diag.BadCondition, Summary: "Condition that judges nothing", Subject: diag.Range(c.condition.Range()),
+				Label: fmt.Sprintf("does not look at var.%s", v.Name),
+				Help:  fmt.Sprintf("the condition of a validation has to use var.%s", v.Name),
+			})
+			continue
+		}
+		message, ok := l.errorMessage(c.message)
+		if !ok {
+			continue
+		}
+		holds, ok := l.holds(c.condition)
+		if !ok || holds {
 			continue
 		}
 		d := diag.Diagnostic{
-			Code: diag.UndeclaredVariable, Summary: "Undeclared variable", Subject: fileStart(varFile(name)),
-			Detail: fmt.Sprintf("The spec %s declares no variable %q.", l.file, name),
-			Help:   fmt.Sprintf("add a block: variable %q {}", name),
+			Code: diag.ValidationFailed, Summary: "Invalid value for variable", Subject: v.at, Sensitive: v.secret,
+			Label:   fmt.Sprintf("not a value for %s", v.Name),
+			Detail:  message,
+			Related: []diag.Related{{Range: diag.Range(c.condition.Range()), Text: "this has to be true"}},
 		}
-		if near := diag.Suggest(name, slices.Collect(maps.Keys(l.vars))); near != "" {
-			d.Help = fmt.Sprintf("did you mean %q?", near)
-			d.Related = []diag.Related{{Range: l.vars[near].Origin, Text: "declared here"}}
+		if v.at.IsZero() {
+			d.Subject = v.Origin
 		}
 		l.diags.Add(d)
+		good = false
 	}
+	return good
 }
 
-// usesSecret reports whether an expression reads a sensitive variable, so that
-// messages about it could quote the value.
+// mentions reports whether an expression reads root.name, or anything of root
+// when name is "".
+func mentions(expr hcl.Expression, root, name string) bool {
+	for _, t := range expr.Variables() {
+		if t.RootName() != root {
+			continue
+		}
+		if name == "" || len(t) > 1 && attrName(t[1]) == name {
+			return true
+		}
+	}
+	return false
+}
+
+func attrName(step hcl.Traverser) string {
+	switch step := step.(type) {
+	case hcl.TraverseAttr:
+		return step.Name
+	case hcl.TraverseIndex:
+		if step.Key.Type() == cty.String && !step.Key.IsNull() {
+			return step.Key.AsString()
+		}
+	}
+	return ""
+}
+
+// holds evaluates a condition. ok is false when something was reported, or
+// when the condition depends on what was.
+func (l *loader) holds(expr hcl.Expression) (holds, ok bool) {
+	it, ok := l.eval(expr)
+	if !ok {
+		return false, false
+	}
+	if it.val.IsNull() || it.val.Type() != cty.Bool {
+		l.notACondition(expr, it.val)
+		return false, false
+	}
+	return it.val.True(), true
+}
+
+func (l *loader) notACondition(expr hcl.Expression, val cty.Value) {
+	l.diags.Add(diag.Diagnostic{
+		Code: diag.WrongType, Summary: "Wrong type", Subject: diag.Range(expr.Range()),
+		Label: describe(val) + ", not true or false",
+		Help:  "a condition compares something: length(var.name) > 0",
+	})
+}
+
+// errorMessage evaluates the message of a condition.
+func (l *loader) errorMessage(expr hcl.Expression) (string, bool) {
+	it, ok := l.eval(expr)
+	if !ok {
+		return "", false
+	}
+	return it.text(), l.goodMessage(it)
+}
+
+func (it item) text() string {
+	if it.val.Type() != cty.String || it.val.IsNull() || !it.val.IsKnown() {
+		return ""
+	}
+	return it.val.AsString()
+}
+
+// goodMessage checks that a message is a sentence that may be shown.
+func (l *loader) goodMessage(it item) bool {
+	d := diag.Diagnostic{Code: diag.BadCondition, Summary: "Unfit error message", Subject: diag.Range(it.rng)}
+	switch text := strings.TrimSpace(it.text()); {
+	case it.val.Type() != cty.String || it.val.IsNull():
+		d.Code, d.Summary, d.Label = diag.WrongType, "Wrong type", describe(it.val)+", not a string"
+	case it.sensitive:
+		d.Code, d.Label = diag.SensitiveShown, "holds a sensitive value, and everybody reads it"
+	case !isSentence(text):
+		d.Label = "not a full sentence"
+		d.Help = `begin with a capital and end with a period: "The URL begins with http:// or https://."`
+	default:
+		return true
+	}
+	l.diags.Add(d)
+	return false
+}
+
+func isSentence(s string) bool {
+	first, _ := utf8.DecodeRuneInString(s)
+	return s != "" && !unicode.IsLower(first) && strings.ContainsRune(".!?", rune(s[len(s)-1]))
+}
+
+// usesSecret reports whether an expression reads a sensitive value, so that
+// messages about it could quote it.
 func (l *loader) usesSecret(expr hcl.Expression) bool {
 	for _, t := range expr.Variables() {
 		if len(t) < 2 {
 			return true
 		}
-		if step, ok := t[1].(hcl.TraverseAttr); ok && l.vars[step.Name] != nil && l.vars[step.Name].Sensitive {
-			return true
+		name := attrName(t[1])
+		switch t.RootName() {
+		case "var":
+			if v := l.vars[name]; v != nil && (v.Sensitive || v.secret) {
+				return true
+			}
+		case "local":
+			if x := l.locals[name]; x != nil && x.secret {
+				return true
+			}
 		}
 	}
 	return false
@@ -310,36 +428,61 @@ func (l *loader) checkVariables(expr hcl.Expression) bool {
 
 func (l *loader) checkTraversal(t hcl.Traversal) bool {
 	at := diag.Range(t.SourceRange())
+	name := ""
+	if len(t) > 1 {
+		name = attrName(t[1])
+	}
 	root := t.RootName()
 	switch {
-	case root != "var":
+	case root == "each" && l.scope != nil:
+		return l.checkEach(name, at)
+	case root == "result" && l.judging:
+		return l.checkResult(t)
+	case root != "var" && root != "local":
 		l.diags.Add(l.unknownName(t, at))
 		return false
 	case l.scope == nil:
-		l.diags.Add(diag.Diagnostic{
-			Code: diag.VariableNotAllowed, Summary: "Variables not allowed", Subject: at,
-			Label:  "only a fixed value can stand here",
-			Detail: "This argument says what a variable is, and is read before variables have values.",
-		})
+		l.notAllowed(at, "This argument says what a variable is, and is read before variables have values.")
 		return false
-	}
-	var name string
-	if len(t) > 1 {
-		if step, ok := t[1].(hcl.TraverseAttr); ok {
-			name = step.Name
-		}
+	case root == "local":
+		return l.checkLocal(name, at)
 	}
 	if v, ok := l.vars[name]; ok {
 		v.used = true
 		return true
 	}
-	known := slices.Sorted(maps.Keys(l.vars))
-	l.diags.Add(diag.Diagnostic{
-		Code: diag.UnknownVariable, Summary: "Unknown variable", Subject: at,
-		Label: "no such variable",
-		Help:  orElse(suggestion("var."+name, prefixed("var.", known), "there are "), fmt.Sprintf("declare it: variable %q {}", name)),
-	})
+	l.unknownValue("var", name, sortedKeys(l.vars), at, fmt.Sprintf("declare it: variable %q {}", name))
 	return false
+}
+
+func (l *loader) notAllowed(at pos.Range, why string) {
+	l.diags.Add(diag.Diagnostic{
+		Code: diag.VariableNotAllowed, Summary: "Variables not allowed", Subject: at,
+		Label: "only a fixed value can stand here", Detail: why,
+	})
+}
+
+func (l *loader) checkLocal(name string, at pos.Range) bool {
+	if l.locals == nil {
+		l.notAllowed(at, "Validations are decided before locals have values.")
+		return false
+	}
+	if x, ok := l.locals[name]; ok {
+		x.used = true
+		return true
+	}
+	l.unknownValue("local", name, sortedKeys(l.locals), at, fmt.Sprintf("set it: locals { %s = VALUE }", orElse(name, "NAME")))
+	return false
+}
+
+// unknownValue reports root.name for which there is no such name.
+func (l *loader) unknownValue(root, name string, known []string, at pos.Range, declare string) {
+	d := diag.Diagnostic{Code: diag.UnknownVariable, Summary: "Unknown variable", Subject: at, Label: "no such variable"}
+	if root == "local" {
+		d.Summary, d.Label = "Unknown local", "no such local"
+	}
+	d.Help = orElse(suggestion(root+"."+name, prefixed(root+".", known), "there are "), declare)
+	l.diags.Add(d)
 }
 
 // unknownName explains a bare word where a value should stand.
@@ -349,12 +492,18 @@ func (l *loader) unknownName(t hcl.Traversal, at pos.Range) diag.Diagnostic {
 		Code: diag.UnknownVariable, Summary: "Unknown name", Subject: at, Label: "stands for nothing here",
 		Help: fmt.Sprintf("text is written in quotes: %q", l.textAt(t.SourceRange())),
 	}
-	if _, ok := l.vars[root]; ok {
+	if root == "locals" {
+		d.Help = "locals are written local.NAME"
+	} else if _, ok := l.vars[root]; ok {
 		d.Help = fmt.Sprintf("variables are written var.%s", root)
 	} else if _, ok := schema.Root().Block(root); ok {
 		d.Help = "a reference to a block cannot stand here; use a variable"
-	} else if near := diag.Suggest(root, []string{"var"}); near != "" && len(t) > 1 {
-		d.Help = "variables are written var.NAME"
+	} else if _, ok := l.locals[root]; ok {
+		d.Help = fmt.Sprintf("locals are written local.%s", root)
+	} else if root == "result" {
+		d.Help = "only the condition and the message of an assert can look at the result"
+	} else if near := diag.Suggest(root, []string{"var", "local"}); near != "" && len(t) > 1 {
+		d.Help = map[string]string{"var": "variables are written var.NAME", "local": "locals are written local.NAME"}[near]
 	}
 	return d
 }
@@ -380,26 +529,5 @@ func (l *loader) secretRange(block *hcl.Block) {
 	if native, ok := block.Body.(*hclsyntax.Body); ok {
 		end = native.SrcRange
 	}
-	l.spec.secrets = append(l.spec.secrets, diag.Range(hcl.RangeBetween(headerRange(block), end)))
-}
-
-// hideSecrets marks diagnostics whose source line shows a sensitive variable.
-func (l *loader) hideSecrets() {
-	if l.spec == nil {
-		return
-	}
-	for i := range l.diags {
-		d := &l.diags[i]
-		for _, secret := range l.spec.secrets {
-			if d.Subject.File == secret.File && touches(secret, d.Subject.Start.Line) {
-				d.Sensitive = true
-			}
-			for _, r := range d.Related {
-				// Where a block begins may be shown, unless all of it stands on that line.
-				if r.Range.File == secret.File && touches(secret, r.Range.Start.Line) && (l.json || secret.Start.Line == secret.End.Line) {
-					d.Sensitive = true
-				}
-			}
-		}
-	}
+	l.session.hide(hcl.RangeBetween(headerRange(block), end))
 }

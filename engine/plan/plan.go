@@ -29,11 +29,16 @@ type Plan struct {
 	Path   string  `json:"path"`
 	SHA256 string  `json:"sha256"`
 	Audits []Audit `json:"audits"`
+
+	// Files are the spec and all other files that the plan depends on.
+	Files     []lang.File `json:"-"`
+	Variables []Variable  `json:"-"`
 }
 
 // Audit is one compiled audit block.
 type Audit struct {
 	Name      string           `json:"name"`
+	Disabled  bool             `json:"disabled,omitempty"` // enabled = false: it must not run
 	Source    Source           `json:"source"`
 	Scrub     Scrub            `json:"scrub"`
 	Baseline  Target           `json:"baseline"`
@@ -46,7 +51,11 @@ type Audit struct {
 	Cohorts   []cohort.Cohort  `json:"cohorts,omitempty"`
 	Gates     []Gate           `json:"gates"`
 
-	Origin pos.Range `json:"-"`
+	DisabledGates []Gate      `json:"disabled_gates,omitempty"` // enabled = false: only to be shown
+	Assertions    []Assertion `json:"assertions,omitempty"`
+
+	Settings []Setting `json:"-"` // the arguments behind all this, and where they stand
+	Origin   pos.Range `json:"-"`
 }
 
 // Source is where the traffic of an audit comes from.
@@ -114,6 +123,27 @@ type Gate struct {
 	MinSamples int      `json:"min_samples,omitempty"`
 }
 
+// Assertion is a condition over the result in its serialisable form beside the
+// function that decides it.
+type Assertion struct {
+	Name    string                                 `json:"name"`
+	Text    string                                 `json:"condition"`
+	Check   func(ResultView) (bool, string, error) `json:"-"`
+	Origin  pos.Range                              `json:"-"`
+	Snippet string                                 `json:"-"`
+}
+
+// What assertions see of a result.
+type (
+	ResultView   = lang.ResultView
+	OutcomesView = lang.OutcomesView
+	TrafficView  = lang.TrafficView
+	ReplayView   = lang.ReplayView
+	EndpointView = lang.EndpointView
+	SideView     = lang.SideView
+	GateView     = lang.GateView
+)
+
 // Digest identifies what an audit does, whatever folder it is run in: the
 // SHA-256 of its JSON form, in hex.
 func (a *Audit) Digest() string {
@@ -128,7 +158,7 @@ func (a *Audit) Digest() string {
 // Compile turns a spec, in which every mistake has been found already, into a
 // plan.
 func Compile(spec *lang.Spec) *Plan {
-	p := &Plan{Path: spec.Path, SHA256: spec.SHA256}
+	p := &Plan{Path: spec.Path, SHA256: spec.SHA256, Files: spec.Files, Variables: variablesOf(spec)}
 	for _, a := range spec.Audits {
 		p.Audits = append(p.Audits, compileAudit(spec, a))
 	}
@@ -138,6 +168,7 @@ func Compile(spec *lang.Spec) *Plan {
 func compileAudit(spec *lang.Spec, a *lang.Audit) Audit {
 	out := Audit{
 		Name:      a.Name,
+		Disabled:  !a.Enabled.Value,
 		Source:    compileSource(spec, a.Source),
 		Scrub:     compileScrub(a),
 		Candidate: compileTarget(a.Candidate),
@@ -153,8 +184,9 @@ func compileAudit(spec *lang.Spec, a *lang.Audit) Audit {
 			MaxGap:      a.Replay.MaxGap.Value,
 			MaxInFlight: a.Replay.MaxInFlight.Value,
 		},
-		Compare: compileCompare(&a.Compare),
-		Origin:  a.Origin,
+		Compare:  compileCompare(&a.Compare),
+		Settings: settingsOf(spec, a),
+		Origin:   a.Origin,
 	}
 	if a.Baseline.Recorded {
 		out.Baseline = Target{Recorded: true, Config: target.Config{Name: "recorded"}}
@@ -165,7 +197,17 @@ func compileAudit(spec *lang.Spec, a *lang.Audit) Audit {
 		out.Cohorts = append(out.Cohorts, cohort.Cohort{Name: c.Name, By: c.By})
 	}
 	for i := range a.Gates {
-		out.Gates = append(out.Gates, compileGate(spec, &a.Gates[i]))
+		g := compileGate(spec, &a.Gates[i])
+		if a.Gates[i].Enabled.Value {
+			out.Gates = append(out.Gates, g)
+		} else {
+			out.DisabledGates = append(out.DisabledGates, g)
+		}
+	}
+	for _, c := range a.Assertions {
+		out.Assertions = append(out.Assertions, Assertion{
+			Name: c.Name, Text: c.Text, Check: c.Check, Origin: c.Origin, Snippet: spec.Line(c.Origin),
+		})
 	}
 	return out
 }
@@ -173,12 +215,17 @@ func compileAudit(spec *lang.Spec, a *lang.Audit) Audit {
 func compileSource(spec *lang.Spec, s *lang.Source) Source {
 	out := Source{Kind: s.Kind, Name: s.Name, Dir: spec.Dir, Paths: s.Paths.Value, Hosts: s.Hosts.Value}
 	for _, p := range s.Paths.Value {
-		if rel, err := filepath.Rel(spec.Dir, p); err == nil {
-			p = filepath.ToSlash(rel)
-		}
-		out.Shown = append(out.Shown, p)
+		out.Shown = append(out.Shown, shownPath(spec, p))
 	}
 	return out
+}
+
+// shownPath gives the path of a recording as seen from the spec.
+func shownPath(spec *lang.Spec, path string) string {
+	if rel, err := filepath.Rel(spec.Dir, path); err == nil {
+		return filepath.ToSlash(rel)
+	}
+	return path
 }
 
 func compileScrub(a *lang.Audit) Scrub {
@@ -245,11 +292,11 @@ func compileCompare(c *lang.Compare) Compare {
 		out.Unordered = append(out.Unordered, r.Paths)
 	}
 	for _, r := range c.Keyed {
-		out.Config.Keyed = append(out.Config.Keyed, compare.Keyed{Rule: compare.Rule{Paths: r.Paths, Origin: r.Range}, Key: r.Key})
+		out.Config.Keyed = append(out.Config.Keyed, compare.Keyed{Rule: compare.Rule{Paths: r.Paths, Origin: r.Range, Reason: r.Reason}, Key: r.Key})
 		out.Keyed = append(out.Keyed, KeyedPath{r.Paths, r.Key})
 	}
 	for _, r := range c.Tolerance {
-		out.Config.Tolerance = append(out.Config.Tolerance, compare.Tolerance{Rule: compare.Rule{Paths: r.Paths, Origin: r.Range}, Limit: r.Text})
+		out.Config.Tolerance = append(out.Config.Tolerance, compare.Tolerance{Rule: compare.Rule{Paths: r.Paths, Origin: r.Range, Reason: r.Reason}, Limit: r.Text})
 		out.Tolerance = append(out.Tolerance, KeyedPath{r.Paths, r.Text})
 	}
 	return out

@@ -37,6 +37,12 @@ const (
 	BadVariableType      Code = "bad-variable-type"
 	BadVariableValue     Code = "bad-variable-value"
 	VariableNotAllowed   Code = "variable-not-allowed"
+	BadValuesFile        Code = "bad-values-file"
+	ValidationFailed     Code = "validation-failed"
+	BadCondition         Code = "bad-condition"
+	Cycle                Code = "cycle"
+	BadImport            Code = "bad-import"
+	BadForEach           Code = "bad-for-each"
 	UnknownFunction      Code = "unknown-function"
 	BadExpression        Code = "bad-expression"
 
@@ -105,11 +111,17 @@ func Codes() []CodeInfo {
 		{BadName, "A name is not an identifier, or is empty."},
 		{DuplicateName, "Two blocks of one type share a name."},
 		{UnknownVariable, "The spec declares no such variable."},
-		{UndeclaredVariable, "--var sets a variable that the spec does not declare."},
-		{MissingVariableValue, "A variable has neither a default nor a value from --var."},
+		{UndeclaredVariable, "--var or a values file sets a variable that the spec does not declare."},
+		{MissingVariableValue, "A variable has no default, and nothing gives it a value."},
 		{BadVariableType, "The type of a variable is not a type."},
-		{BadVariableValue, "A default or a --var value does not fit the variable's type."},
+		{BadVariableValue, "A default or a given value does not fit the variable's type."},
 		{VariableNotAllowed, "A variable stands where only a fixed value can."},
+		{BadValuesFile, "A values file holds something else than NAME = VALUE."},
+		{ValidationFailed, "The value of a variable does not meet a condition of its validation."},
+		{BadCondition, "A condition looks at nothing that it could judge, or its message is no sentence."},
+		{Cycle, "Locals or imports need each other."},
+		{BadImport, "An import names a file that it cannot have, or passes what the file does not take."},
+		{BadForEach, "for_each is not over a list or set of strings or a map, or each stands outside of it."},
 		{UnknownFunction, "There is no such function."},
 		{BadExpression, "An expression cannot be evaluated."},
 		{WrongType, "A value has another type than its argument."},

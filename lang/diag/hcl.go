@@ -142,6 +142,8 @@ var rewrites = map[string]func(d *Diagnostic, src []byte){
 		d.Detail = "An argument ends with its line."
 		if q := quantityAt(src, d.Subject.Start.Byte); q != "" {
 			unquoted(d, src, q)
+		} else if wordRE.MatchString(lineBefore(src, d.Subject.Start.Byte)) {
+			d.Help = "text is written in quotes"
 		}
 	},
 	"Invalid expression": func(d *Diagnostic, src []byte) {
@@ -184,12 +186,18 @@ var rewrites = map[string]func(d *Diagnostic, src []byte){
 	"Call to unknown function": func(d *Diagnostic, src []byte) {
 		d.Code, d.Summary = UnknownFunction, "Unknown function"
 		switch text(src, d.Subject) {
-		case "env", "timestamp", "file", "uuid":
+		case "env", "timestamp", "uuid":
 			d.Detail = "Functions are pure, so that a spec and a recording always give the same plan."
 			d.Help = "declare a variable and pass the value with --var"
 		}
 	},
 	"Unsupported attribute": func(d *Diagnostic, _ []byte) { d.Summary = "Unknown attribute" },
+	"Error in function call": func(d *Diagnostic, _ []byte) {
+		d.Summary = "Function call that fails"
+		if _, why, ok := strings.Cut(d.Detail, " failed: "); ok {
+			d.Label, d.Detail = strings.TrimSuffix(why, "."), ""
+		}
+	},
 }
 
 // unquoted points at a quantity such as 250ms that ought to be a string.
@@ -211,6 +219,7 @@ func oneLineBlock(d *Diagnostic, _ []byte) {
 var (
 	percentRE  = regexp.MustCompile(`=\s*(\d+(?:\.\d+)?%)\s*$`)
 	quantityRE = regexp.MustCompile(`=\s*(\d+(?:\.\d+)?)$`)
+	wordRE     = regexp.MustCompile(`=\s*[A-Za-z][\w-]*$`)
 	unitRE     = regexp.MustCompile(`^[\pL/%]+`)
 )
 

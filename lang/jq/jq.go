@@ -46,7 +46,12 @@ type Predicate struct {
 // CompilePredicate compiles src as a predicate. vars names the variables that
 // Match will bind, each with its dollar. The error is a *SyntaxError.
 func CompilePredicate(src string, vars ...string) (*Predicate, error) {
-	p, err := compile(src, vars, notAssignment, nil)
+	return Args(nil).CompilePredicate(src, vars...)
+}
+
+// CompilePredicate is the function of the same name with constants in scope.
+func (args Args) CompilePredicate(src string, vars ...string) (*Predicate, error) {
+	p, err := compile(src, args, vars, notAssignment, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +85,12 @@ type Value struct {
 // CompileValue compiles src as a value. vars names the variables that Eval will
 // bind, each with its dollar. The error is a *SyntaxError.
 func CompileValue(src string, vars ...string) (*Value, error) {
-	p, err := compile(src, vars, notAssignment, nil)
+	return Args(nil).CompileValue(src, vars...)
+}
+
+// CompileValue is the function of the same name with constants in scope.
+func (args Args) CompileValue(src string, vars ...string) (*Value, error) {
+	p, err := compile(src, args, vars, notAssignment, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -128,7 +138,12 @@ type Paths struct {
 // Eval will bind, each with its dollar. A program that cannot be a path
 // expression, such as ".a | sort", is an error. The error is a *SyntaxError.
 func CompilePaths(src string, vars ...string) (*Paths, error) {
-	p, err := compile(src, vars, mustBePath, asPaths)
+	return Args(nil).CompilePaths(src, vars...)
+}
+
+// CompilePaths is the function of the same name with constants in scope.
+func (args Args) CompilePaths(src string, vars ...string) (*Paths, error) {
+	p, err := compile(src, args, vars, mustBePath, asPaths)
 	if err != nil {
 		return nil, err
 	}
@@ -169,7 +184,9 @@ func (p *Paths) Eval(ctx context.Context, doc any, values ...any) ([][]any, erro
 // program is what the three kinds have in common.
 type program struct {
 	src   string
-	vars  []string
+	args  Args
+	vars  []string    // bound by each run, behind args
+	fixed []any       // the values of args
 	query *gojq.Query // as written; never handed to the compiler again
 
 	code *gojq.Code
@@ -185,13 +202,15 @@ func (p *program) Source() string { return p.src }
 // String returns the program as it was written.
 func (p *program) String() string { return p.src }
 
-// MarshalText gives the program as it was written, which is how it stands in a
-// plan.
-func (p *program) MarshalText() ([]byte, error) { return []byte(p.src), nil }
+// MarshalText gives the program as it stands in a plan: as it was written, with
+// the constants that it was compiled with bound before it.
+func (p *program) MarshalText() ([]byte, error) {
+	return append(p.args.prologue(), p.src...), nil
+}
 
 // compile parses and compiles src. check may refuse the parsed program; rewrite
 // may change the copy that is compiled.
-func compile(src string, vars []string, check func(string, *gojq.Query) error, rewrite func(*gojq.Query) *gojq.Query) (*program, error) {
+func compile(src string, args Args, vars []string, check func(string, *gojq.Query) error, rewrite func(*gojq.Query) *gojq.Query) (*program, error) {
 	query, err := parse(src)
 	if err != nil {
 		return nil, err
@@ -202,6 +221,9 @@ func compile(src string, vars []string, check func(string, *gojq.Query) error, r
 	if err := refuseFormats(src, query); err != nil {
 		return nil, err
 	}
+	all := append(args.names(), vars...)
+	args = args.usedBy(src)
+	names := append(args.names(), vars...)
 	build := func() (*gojq.Code, error) {
 		q, err := gojq.Parse(src)
 		if err != nil {
@@ -210,16 +232,16 @@ func compile(src string, vars []string, check func(string, *gojq.Query) error, r
 		if rewrite != nil {
 			q = rewrite(q)
 		}
-		return gojq.Compile(q, gojq.WithVariables(vars))
+		return gojq.Compile(q, gojq.WithVariables(names))
 	}
 	code, err := build()
 	if err != nil {
-		return nil, compileError(src, vars, err)
+		return nil, compileError(src, all, err)
 	}
 	if err := check(src, query); err != nil {
 		return nil, err
 	}
-	p := &program{src: src, vars: vars, query: query, code: code}
+	p := &program{src: src, args: args, vars: vars, fixed: args.values(), query: query, code: code}
 	if writesInPlace(query) {
 		p.private = &sync.Pool{New: func() any {
 			c, err := build()
@@ -237,6 +259,9 @@ func compile(src string, vars []string, check func(string, *gojq.Query) error, r
 func (p *program) run(ctx context.Context, doc any, values []any, yield func(any) (bool, error)) error {
 	if len(values) != len(p.vars) {
 		return fmt.Errorf("jq program takes %d values (%s), got %d", len(p.vars), strings.Join(p.vars, ", "), len(values))
+	}
+	if len(p.fixed) > 0 {
+		values = append(p.fixed[:len(p.fixed):len(p.fixed)], values...)
 	}
 	limited, cancel := context.WithTimeout(ctx, Timeout)
 	defer cancel()

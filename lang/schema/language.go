@@ -37,16 +37,38 @@ var (
 	pathDoc     = "The recording, relative to the folder of the spec. Globs are allowed; all files are read as one recording."
 	jqPaths     = Type{Base: JQPath, Shape: List}
 	stringsType = Type{Base: String, Shape: List}
+
+	message = Argument{Name: "error_message", Type: Type{Base: String}, Required: true,
+		Doc: "What is said when the condition is false: a full sentence."}
+	jqArgs = Argument{Name: "args", Type: Type{Base: Any, Shape: Object, Key: String}, Example: `{ region = var.region }`,
+		Doc: "Constants for the jq programs of this block: each one is read as $NAME. The only way for a value to get into jq."}
+	forEach = Argument{Name: "for_each", Type: Type{Base: Collection}, Example: `["eu", "us"]`,
+		Doc: "Makes one block for each element, which is each.key and each.value inside it. The key becomes part of the name: checkout[\"eu\"]."}
+	enabled = Argument{Name: "enabled", Type: Type{Base: Bool}, Default: "true", Example: "false"}
 )
+
+// with gives a shared argument the words of one block.
+func (a Argument) with(example, doc string) Argument {
+	if example != "" {
+		a.Example = example
+	}
+	if doc != "" {
+		a.Doc = doc
+	}
+	return a
+}
 
 var root = Block{
 	Doc: "An audit spec: where the traffic comes from, what is scrubbed, who answers, and which gates decide.",
 	Blocks: []Block{
 		settings,
 		variable,
+		locals,
+		importBlock,
 		source,
 		scrub,
 		target,
+		ignoreSet,
 		audit,
 	},
 }
@@ -62,7 +84,7 @@ var settings = Block{
 
 var variable = Block{
 	Type: "variable", Labels: []Label{nameLabel},
-	Doc: "A value that is given from outside with --var NAME=VALUE and used as var.NAME.",
+	Doc: "A value that is given from outside and used as var.NAME. The last of these that has one wins: the default, the environment variable SHADOWAUDIT_VAR_NAME, *.auto.auditvars.hcl beside the spec, and --var and --var-file in their order.",
 	Arguments: []Argument{
 		{Name: "type", Type: Type{Base: TypeName}, Example: "string",
 			Doc: "The type of the value: string, number, bool, list(string), and so on. Without it the value has the type of the default."},
@@ -72,6 +94,34 @@ var variable = Block{
 			Doc: "What the variable is for."},
 		{Name: "sensitive", Type: Type{Base: Bool}, Default: "false", Example: "true",
 			Doc: "Keeps the value out of every message, plan and report."},
+		{Name: "nullable", Type: Type{Base: Bool}, Default: "true", Example: "false",
+			Doc: "Whether the value may be null, which leaves out every argument that is set to it."},
+	},
+	Blocks: []Block{{
+		Type: "validation",
+		Doc:  "A condition that the value has to meet. A variable may have several.",
+		Arguments: []Argument{
+			{Name: "condition", Type: Type{Base: Condition}, Required: true, Example: `can(regex("^https?://", var.candidate_url))`,
+				Doc: "Has to be true. It has to look at the variable itself, and may look at others."},
+			message.with(`"The URL of the candidate begins with http:// or https://."`, ""),
+		},
+	}},
+}
+
+var locals = Block{
+	Type: "locals",
+	Doc:  "Names for values, used as local.NAME. They may use variables and each other, in any order and from any locals block.",
+	Free: &Argument{Name: "NAME", Type: Type{Base: Any}, Example: `"https://${var.host}"`, Doc: "The value of local.NAME."},
+}
+
+var importBlock = Block{
+	Type: "import", Labels: []Label{nameLabel},
+	Doc: "Makes the source, scrub, target and ignore_set blocks of another spec known here: NAME.target.stable. Audits of that spec are neither run nor looked at.",
+	Arguments: []Argument{
+		{Name: "path", Type: Type{Base: Path}, Required: true, Example: `"common.audit.hcl"`,
+			Doc: "The other spec, relative to the folder of this one. It has to be a fixed string."},
+		{Name: "variables", Type: Type{Base: Any, Shape: Object, Key: String}, Example: `{ host = var.host }`,
+			Doc: "Values for the variables of the other spec. Those that are not given have their defaults; --var and the like do not reach them."},
 	},
 }
 
@@ -139,6 +189,8 @@ var audit = Block{
 	Type: "audit", Labels: []Label{nameLabel},
 	Doc: "One comparison of a candidate with a baseline, with the gates that decide it.",
 	Arguments: []Argument{
+		forEach,
+		enabled.with("", "Whether the audit runs. One that is switched off is checked like any other and shown as skipped."),
 		{Name: "source", Type: Type{Base: Reference, To: []string{"source"}}, Required: true, Example: "source.gor.peak_hour",
 			Doc: "The traffic to replay."},
 		{Name: "scrub", Type: Type{Base: Reference, To: []string{"scrub"}}, Keywords: []string{"none"}, Example: "scrub.customer",
@@ -160,6 +212,7 @@ var audit = Block{
 		compare,
 		cohort,
 		gate,
+		assert,
 	},
 }
 
@@ -167,6 +220,7 @@ var selectBlock = Block{
 	Type: "select", Max: 1,
 	Doc: "Which exchanges of the recording are replayed.",
 	Arguments: []Argument{
+		jqArgs.with(`{ host = var.host }`, ""),
 		{Name: "methods", Type: stringsType, Default: `["GET", "HEAD"]`, Example: `["GET", "POST"]`,
 			Doc: "The request methods to replay. Others can change something at a target and have to be named."},
 		{Name: "include", Type: Type{Base: JQTest, Shape: List}, Example: `[".request.host == \"shop.example.com\""]`,
@@ -199,23 +253,43 @@ var replay = Block{
 var compare = Block{
 	Type: "compare", Max: 1,
 	Doc: "What counts as a difference. Paths are read from a response: .status, .headers, .cookies, .body; $request is the request.",
-	Arguments: []Argument{
-		{Name: "ignore", Type: jqPaths, Example: `[".body.generated_at", ".headers[\"x-request-id\"]"]`,
-			Doc: "Places that may differ, or be absent on one side."},
-		{Name: "unordered", Type: jqPaths, Example: `[".body.tags"]`, Doc: "Lists whose order means nothing."},
-		{Name: "keyed", Type: Type{Base: String, Shape: Object, Key: JQPath}, Example: `{ ".body.items" = "id" }`,
-			Doc: "Lists whose elements are matched by the value of a field and not by position."},
-		{Name: "tolerance", Type: Type{Base: String, Shape: Object, Key: JQPath}, Example: `{ ".body.total" = "0.01" }`,
-			Doc: "Numbers that may differ by an amount (\"0.01\") or by a part of the baseline's value (\"1%\")."},
+	Arguments: slices.Concat([]Argument{
+		jqArgs.with(`{ clock = var.clock_field }`, ""),
+		{Name: "use", Type: Type{Base: Reference, Shape: List, To: []string{"ignore_set"}}, Example: "[ignore_set.clock]",
+			Doc: "Rules that several audits share. They come after the block's own."},
+	}, compareRules, []Argument{
 		{Name: "headers", Type: stringsType, Example: `["x-price-currency"]`,
 			Doc: "Header fields to compare beside those that always are."},
-	},
+	}),
+}
+
+var compareRules = []Argument{
+	{Name: "ignore", Type: jqPaths, Example: `[".body.generated_at", ".headers[\"x-request-id\"]"]`,
+		Doc: "Places that may differ, or be absent on one side."},
+	{Name: "unordered", Type: jqPaths, Example: `[".body.tags"]`, Doc: "Lists whose order means nothing."},
+	{Name: "keyed", Type: Type{Base: String, Shape: Object, Key: JQPath}, Example: `{ ".body.items" = "id" }`,
+		Doc: "Lists whose elements are matched by the value of a field and not by position."},
+	{Name: "tolerance", Type: Type{Base: String, Shape: Object, Key: JQPath}, Example: `{ ".body.total" = "0.01" }`,
+		Doc: "Numbers that may differ by an amount (\"0.01\") or by a part of the baseline's value (\"1%\")."},
+}
+
+var ignoreSet = Block{
+	Type: "ignore_set", Labels: []Label{nameLabel},
+	Doc: "Compare rules that several audits share: compare { use = [ignore_set.NAME] }.",
+	Arguments: slices.Concat([]Argument{
+		jqArgs.with(`{ clock = var.clock_field }`, ""),
+	}, compareRules, []Argument{
+		{Name: "reason", Type: Type{Base: String}, Example: `"Clocks differ between two requests."`,
+			Doc: "Why these differences mean nothing, for reports."},
+	}),
 }
 
 var cohort = Block{
 	Type: "cohort", Labels: []Label{nameLabel},
 	Doc: "A way to slice the traffic, for gates that are judged per slice.",
 	Arguments: []Argument{
+		forEach.with("var.tenants", "Makes one cohort for each element, which is each.key and each.value inside it. The key becomes part of the name: cohort.tenant[\"eu\"]."),
+		jqArgs.with(`{ tenant = each.key }`, ""),
 		{Name: "by", Type: Type{Base: JQValue}, Required: true, Example: `".request.headers[\"x-region\"]"`,
 			Doc: "What the slice of an exchange is called, read from the exchange."},
 	},
@@ -225,6 +299,8 @@ var gate = Block{
 	Type: "gate", Labels: []Label{titleLabel}, Min: 1,
 	Doc: "A limit that decides the verdict.",
 	Arguments: []Argument{
+		forEach.with(`{ p95 = "250ms", p99 = "400ms" }`, "Makes one gate for each element, which is each.key and each.value inside it. The key becomes part of the name: tail latency[\"eu\"]."),
+		enabled.with("", "Whether the gate is judged. One that is switched off is checked like any other and shown as skipped."),
 		{Name: "metric", Type: Type{Base: Metric}, Required: true, Example: "latency.p95", Doc: "What is measured."},
 		{Name: "max", Type: Type{Base: Limit}, Example: `"250ms"`, Doc: "The candidate's value may be at most this."},
 		{Name: "min", Type: Type{Base: Limit}, Example: `"500/s"`, Doc: "The candidate's value has to be at least this."},
@@ -234,5 +310,15 @@ var gate = Block{
 			Doc: "Judges every combination of these on its own."},
 		{Name: "min_samples", Type: Type{Base: Integer}, Example: "100",
 			Doc: "With fewer samples the gate is inconclusive. Without it, as many as the metric needs."},
+	},
+}
+
+var assert = Block{
+	Type: "assert", Labels: []Label{titleLabel},
+	Doc: "A condition over the result of the audit, for what gates cannot say. It is checked for sense when the spec loads and decided after the run. Where it cannot be decided, because what it looks at was not measured, it is inconclusive.",
+	Arguments: []Argument{
+		{Name: "condition", Type: Type{Base: Condition}, Required: true, Example: `result.outcomes.mismatched < 10`,
+			Doc: "Has to be true. It has to look at result."},
+		message.with(`"Ten orders or more differ."`, ""),
 	},
 }

@@ -18,6 +18,10 @@ type Block struct {
 	Arguments []Argument
 	Blocks    []Block
 
+	// Free is set for a block whose argument names the user chooses. It
+	// describes every one of them; its own name stands for theirs.
+	Free *Argument
+
 	// Kinds are the implementations among which the first label chooses. Each
 	// adds its arguments to the block's own.
 	Kinds []Kind
@@ -157,6 +161,9 @@ const (
 	Version   // a version constraint: ">= 0.1"
 	TypeName  // the type of a variable: string, number, list(string)
 	Any       // any value
+
+	Collection // a set or list of strings, or a map
+	Condition  // an expression that is true or false: length(var.x) > 0
 )
 
 var baseNames = map[Base]string{
@@ -164,6 +171,7 @@ var baseNames = map[Base]string{
 	Rate: "rate", Share: "share", Keyword: "keyword", Reference: "reference", Metric: "metric", Limit: "limit",
 	Dimension: "dimension", Path: "path", URL: "URL", Endpoint: "endpoint", JQPath: "jq path", JQTest: "jq test",
 	JQValue: "jq value", Version: "version constraint", TypeName: "type", Any: "any value",
+	Collection: "list, set or map", Condition: "condition",
 }
 
 // String gives the name of the type for people.
@@ -193,10 +201,13 @@ type Type struct {
 func (t Type) String() string {
 	one := t.Base.String()
 	if t.Base == Reference {
-		one = "reference to a " + strings.Join(t.To, " or a ")
+		one = "reference to " + article(t.To)
 	}
 	switch t.Shape {
 	case List:
+		if t.Base == Reference {
+			return "list of references to " + strings.Join(t.To, "s or ") + "s"
+		}
 		return "list of " + plural(one)
 	case OneOrList:
 		return one + " or list of " + plural(one)
@@ -207,6 +218,18 @@ func (t Type) String() string {
 		return "object of " + plural(one)
 	}
 	return one
+}
+
+// article puts "a" or "an" before each of the words.
+func article(words []string) string {
+	out := make([]string, len(words))
+	for i, w := range words {
+		out[i] = "a " + w
+		if strings.ContainsRune("aeiou", rune(w[0])) {
+			out[i] = "an " + w
+		}
+	}
+	return strings.Join(out, " or ")
 }
 
 func plural(noun string) string {

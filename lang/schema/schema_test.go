@@ -66,6 +66,8 @@ func TestTypeString(t *testing.T) {
 		{"list", Type{Base: JQPath, Shape: List}, "list of jq paths"},
 		{"one or list", Type{Base: Path, Shape: OneOrList}, "path or list of paths"},
 		{"object", Type{Base: String, Shape: Object, Key: JQPath}, "object of strings by jq path"},
+		{"references", Type{Base: Reference, Shape: List, To: []string{"ignore_set"}}, "list of references to ignore_sets"},
+		{"reference with an", Type{Base: Reference, To: []string{"ignore_set"}}, "reference to an ignore_set"},
 		{"reference", Type{Base: Reference, To: []string{"target"}}, "reference to a target"},
 	}
 	for _, tt := range tests {
@@ -93,4 +95,30 @@ func TestFindMetric(t *testing.T) {
 	if _, ok := FindMetric("latency.p42"); ok {
 		t.Error("found a metric that does not exist")
 	}
+}
+
+func TestFunctionsAreDocumented(t *testing.T) {
+	names := FunctionNames()
+	if !slices.IsSorted(names) {
+		t.Errorf("the functions are not in alphabetical order: %v", names)
+	}
+	for _, f := range Functions() {
+		if !strings.HasPrefix(f.Usage, f.Name+"(") || !strings.HasSuffix(f.Doc, ".") {
+			t.Errorf("%s: usage %q, doc %q", f.Name, f.Usage, f.Doc)
+		}
+		if found, ok := FindFunction(f.Name); !ok || found != f {
+			t.Errorf("%s: found %+v, %v", f.Name, found, ok)
+		}
+	}
+	if _, ok := FindFunction("timestamp"); ok {
+		t.Error("found a function that is not pure")
+	}
+}
+
+func TestFreeBlocksAreDocumented(t *testing.T) {
+	walk(Root(), "", func(path string, b *Block) {
+		if a := b.Free; a != nil && (a.Name == "" || a.Example == "" || !strings.HasSuffix(a.Doc, ".")) {
+			t.Errorf("%s: %+v", path, a)
+		}
+	})
 }

@@ -1,0 +1,141 @@
+shadowaudit {
+  required_version = ">= 0.1"
+}
+
+import "common" {
+  path      = "common.audit.hcl"
+  variables = { host = local.host }
+}
+
+variable "candidate_url" {
+  type        = string
+  default     = "http://127.0.0.1:8081"
+  description = "Base URL of the build under test."
+
+  validation {
+    condition     = can(regex("^https?://", var.candidate_url))
+    error_message = "The URL of the candidate begins with http:// or https://."
+  }
+}
+
+locals {
+  host    = "shop.example.com"
+  regions = ["eu", "us"]
+}
+
+source "gor" "peak_hour" {
+  path = "traffic/peak_*.gor"
+}
+
+source "har" "checkout" {
+  path  = "traffic/checkout.har"
+  hosts = [local.host]
+}
+
+scrub "customer" {
+  packs   = ["secrets@1", "pci@1", "gdpr@1"]
+  key_env = "SHADOWAUDIT_SCRUB_KEY"
+
+  rule "order note" {
+    jq     = [".body.note"]
+    action = remove
+    reason = "People write their telephone number into it."
+  }
+}
+
+target "next" {
+  url     = var.candidate_url
+  timeout = "2s"
+  host    = local.host
+  headers = { "x-shadow" = "1" }
+}
+
+ignore_set "clock" {
+  ignore    = [".body.generated_at"]
+  tolerance = { ".body.elapsed_ms" = "50" }
+  reason    = "Clocks differ between two requests."
+}
+
+audit "shop" {
+  source    = source.gor.peak_hour
+  scrub     = scrub.customer
+  baseline  = common.target.stable
+  candidate = target.next
+  session   = ".request.headers[\"x-session\"]"
+  endpoints = ["GET /api/orders/{id}", "/api/products/{id}"]
+
+  select {
+    args    = { host = local.host }
+    methods = ["GET", "HEAD"]
+    include = [".request.host == $host"]
+    exclude = [".request.path == \"/healthz\""]
+    sample  = "10%" # whole sessions
+  }
+
+  replay {
+    timing        = recorded
+    speed         = 2
+    max_in_flight = 256
+  }
+
+  compare {
+    use       = [ignore_set.clock, common.ignore_set.trace]
+    headers   = ["x-price-currency"]
+    unordered = [".body.tags"]
+    keyed     = { ".body.items" = "id" }
+    tolerance = { ".body.total" = "0.01" }
+    ignore = [
+      <<-JQ
+        .body.items[]
+        | select(.kind == "ad")
+        | .price
+      JQ
+      ,
+    ]
+  }
+
+  cohort "region" {
+    by = ".request.headers[\"x-region\"]"
+  }
+
+  gate "tail latency" {
+    metric       = latency.p95
+    max          = "250ms"
+    max_increase = "10%" # of the baseline's, on the same requests
+    per          = [endpoint, cohort.region]
+    min_samples  = 100
+  }
+
+  gate "errors" {
+    metric = errors.rate
+    max    = "0.1%"
+  }
+
+  gate "behaviour" {
+    metric = mismatches.rate
+    max    = "0%"
+  }
+
+  assert "orders were looked at" {
+    condition     = result.outcomes.total >= 1000
+    error_message = "Fewer than 1000 requests say little about a shop."
+  }
+}
+
+audit "checkout" {
+  for_each  = local.regions
+  source    = source.har.checkout
+  baseline  = recorded
+  candidate = target.next
+
+  select {
+    args    = { region = each.key }
+    methods = ["GET", "POST"]
+    include = [".request.headers[\"x-region\"] == $region"]
+  }
+
+  gate "behaviour" {
+    metric = mismatches.rate
+    max    = "0%"
+  }
+}
