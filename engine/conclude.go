@@ -3,13 +3,12 @@ package engine
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"time"
 
+	"github.com/shadowaudit/shadowaudit/engine/judge"
 	"github.com/shadowaudit/shadowaudit/engine/replay"
 	"github.com/shadowaudit/shadowaudit/engine/result"
-	"github.com/shadowaudit/shadowaudit/engine/source"
 	"github.com/shadowaudit/shadowaudit/engine/traffic"
 )
 
@@ -23,31 +22,14 @@ func (a *audit) conclude(ctx context.Context, stats replay.Stats) {
 	r.Outcomes, r.Endpoints, r.Gates, r.Differences = f.Outcomes, f.Endpoints, f.Gates, f.Differences
 	r.Notes = f.Notes
 
-	a.traffic.NotSent += stats.NotSent
-	a.countLosses()
-	r.Traffic = a.traffic
+	r.Traffic = a.intake.Traffic()
+	r.Traffic.NotSent = a.unsent + stats.NotSent
 	r.Replay = a.replayed(stats, elapsed)
 	r.Rules = a.comparer.Rules()
 	r.Scrub = a.scrubber.Report()
+	a.assert()
 	a.annotate(stats)
 	a.overrule(ctx)
-}
-
-// countLosses takes over what the source could not turn into exchanges.
-func (a *audit) countLosses() {
-	s, ok := a.source.(source.Accountant)
-	if !ok {
-		return
-	}
-	c, t := s.Counts(), &a.traffic
-	t.Records = c.Records
-	t.Malformed = c.Malformed
-	t.OrphanResponses = c.OrphanResponses
-	t.Truncated = c.Truncated
-	t.TruncatedRequests = c.TruncatedRequests
-	t.ReplayedResponses = c.ReplayedResponses
-	t.NotHTTP = c.NotHTTP
-	t.ForeignHost = c.ForeignHost
 }
 
 func (a *audit) replayed(stats replay.Stats, elapsed time.Duration) result.Replay {
@@ -57,6 +39,7 @@ func (a *audit) replayed(stats replay.Stats, elapsed time.Duration) result.Repla
 		PlannedNS:   int64(stats.LastDue - stats.FirstDue),
 		SentNS:      int64(max(0, elapsed)),
 		UnsafeSent:  a.unsafeSent.Load(),
+		Retries:     a.retries.Load(),
 		MaxInFlight: a.plan.Replay.MaxInFlight,
 	}
 	if out.MaxInFlight == 0 {
@@ -86,10 +69,28 @@ func (a *audit) overrule(ctx context.Context) {
 	if ctx.Err() != nil {
 		worse(result.Inconclusive, "interrupted after "+result.Plural(r.Outcomes.Total, "pair")+"; what was measured until then is below")
 	}
+	if share, lost := lostShare(t); share > maxLost {
+		worse(result.Inconclusive, fmt.Sprintf("%s of the traffic was lost before it could be sent: %s", result.FormatShare(share, result.Digits), lost))
+	}
 	if r.Outcomes.Total == 0 && ctx.Err() == nil {
 		v, reason := nothingSent(t)
 		worse(v, reason)
 	}
+}
+
+// maxLost is the share of a recording that may be unusable before an audit of
+// the rest can no longer pass.
+const maxLost = judge.DefaultTolerance
+
+// lostShare is how much of a recording could not be used for a reason that is
+// nobody's wish, and of what kind it is.
+func lostShare(t *result.Traffic) (share float64, what string) {
+	lost := t.Malformed + t.TruncatedRequests + t.ScrubDropped
+	if lost == 0 {
+		return 0, ""
+	}
+	return float64(lost) / float64(t.Read+t.Malformed+t.TruncatedRequests), list(
+		part{t.Malformed, "malformed"}, part{t.TruncatedRequests, "truncated"}, part{t.ScrubDropped, "dropped by the scrubber"})
 }
 
 // nothingSent says why there is not a single pair.
@@ -102,7 +103,11 @@ func nothingSent(t *result.Traffic) (result.Verdict, string) {
 		}
 		return result.Inconclusive, "the source is empty: no traffic was replayed"
 	}
-	return result.Inconclusive, fmt.Sprintf("none of %s exchanges was sent: %s", result.FormatCount(t.Read), list(
+	v := result.Inconclusive
+	if t.ScrubDropped > 0 && t.Selected == 0 && t.ScrubDropped > t.Excluded {
+		v = result.Error // a scrubber that refused
+	}
+	return v, fmt.Sprintf("none of %s exchanges was sent: %s", result.FormatCount(t.Read), list(
 		part{t.UnsafeSkipped, "skipped for an unsafe method"}, part{t.Excluded, "excluded by select"}, part{t.SampledOut, "sampled out"},
 		part{t.OutsideWindow, "outside the window"}, part{t.ScrubDropped, "dropped by the scrubber"}))
 }
@@ -124,7 +129,7 @@ func list(parts ...part) string {
 }
 
 // lateNote is the lateness at which the figures of a replay deserve a word of
-// caution: half the traffic of a second at a hundred requests per second.
+// caution: ten requests' distance at a hundred requests per second.
 const lateNote = 100 * time.Millisecond
 
 // annotate adds the notes that only the engine can give.
@@ -133,23 +138,20 @@ func (a *audit) annotate(stats replay.Stats) {
 	note := func(severity, format string, args ...any) {
 		r.Notes = append(r.Notes, result.Note{Severity: severity, Text: fmt.Sprintf(format, args...)})
 	}
-	if w, ok := a.source.(source.Warner); ok {
-		for _, warning := range w.Warnings() {
-			if rel, err := filepath.Rel(a.plan.Source.Dir, warning.File); err == nil && warning.File != "" {
-				warning.File = filepath.ToSlash(rel)
-			}
-			note("warning", "source.%s: %s", a.plan.Source, warning)
-		}
-	}
+	r.Notes = append(r.Notes, a.intake.SourceNotes()...)
 	if a.candidateDown != traffic.NoFailure {
 		note("warning", "The candidate target.%s (%s) could not be reached before the first request: %s.", a.plan.Candidate.Name, a.plan.Candidate.URL, a.candidateDown)
+	}
+	if stats.CutGaps > 0 && a.plan.Replay.MaxGap == 0 {
+		note("warning", "%s of more than an hour in the recording %s cut to a minute, %s in all. Say max_gap in replay to choose.",
+			result.Plural(int64(stats.CutGaps), "idle time"), map[bool]string{true: "was", false: "were"}[stats.CutGaps == 1], result.FormatDuration(float64(stats.CutTime), result.Digits))
 	}
 	if stats.P99 > lateNote {
 		note("warning", "Requests left late: %s at p99, %s at most. The load was less than the plan's; raise max_in_flight or lower speed.",
 			result.FormatDuration(float64(stats.P99), result.Digits), result.FormatDuration(float64(stats.Max), result.Digits))
 	}
 	if n := r.Replay.UnsafeSent; n > 0 {
-		note("warning", "%s requests with an unsafe method were sent to both sides, as select.methods asks.", result.FormatCount(n))
+		note("warning", "%s requests with an unsafe method were sent, as select.methods asks.", result.FormatCount(n))
 	}
 	if a.plan.Baseline.Recorded && t.Paired < t.Read {
 		note("info", "%s of %s exchanges have no recorded response to compare with.", result.FormatCount(t.Read-t.Paired), result.FormatCount(t.Read))
@@ -157,16 +159,5 @@ func (a *audit) annotate(stats replay.Stats) {
 	if r.Scrub.Disabled {
 		note("warning", "Scrubbing is off: scrub = none, because: %s", r.Scrub.Reason)
 	}
-	for _, e := range []struct {
-		n    int64
-		what string
-	}{
-		{a.selector.Errors(), "include or exclude"},
-		{a.labeler.Errors(), "cohort"},
-		{a.sessionErrors, "session"},
-	} {
-		if e.n > 0 {
-			note("warning", "jq of %s could not be evaluated %s times; it then matched nothing.", e.what, result.FormatCount(e.n))
-		}
-	}
+	r.Notes = append(r.Notes, a.intake.RuleNotes()...)
 }

@@ -10,9 +10,6 @@ package engine
 
 import (
 	"context"
-	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/shadowaudit/shadowaudit/engine/plan"
@@ -38,14 +35,7 @@ type Options struct {
 }
 
 // UnknownAuditError is a name in Options.Only that no plan has.
-type UnknownAuditError struct {
-	Name  string
-	Known []string
-}
-
-func (e *UnknownAuditError) Error() string {
-	return fmt.Sprintf("no audit is named %q; there are: %s", e.Name, strings.Join(e.Known, ", "))
-}
+type UnknownAuditError = plan.UnknownAuditError
 
 // Run runs the audits of the plans one after the other, so that none disturbs
 // the measurements of another, and returns what they found. What goes wrong in
@@ -53,7 +43,8 @@ func (e *UnknownAuditError) Error() string {
 // do not fit the plans. When ctx ends nothing more is sent, what is in flight
 // is waited for, and the result says that it is not the whole.
 func Run(ctx context.Context, plans []*plan.Plan, opts Options) (*result.Run, error) {
-	if err := checkOnly(plans, opts.Only); err != nil {
+	audits, err := plan.Choose(plans, opts.Only)
+	if err != nil {
 		return nil, err
 	}
 	if opts.Hard == nil {
@@ -73,14 +64,12 @@ func Run(ctx context.Context, plans []*plan.Plan, opts Options) (*result.Run, er
 	}
 	start := time.Now()
 	for _, p := range plans {
-		run.Specs = append(run.Specs, result.Spec{Path: p.Path, SHA256: p.SHA256})
-		for i := range p.Audits {
-			a := &p.Audits[i]
-			if opts.Only != nil && !slices.Contains(opts.Only, a.Name) {
-				continue
-			}
-			run.Audits = append(run.Audits, runAudit(ctx, a, opts))
+		for _, f := range p.Files {
+			run.Specs = append(run.Specs, result.Spec{Path: f.Path, SHA256: f.SHA256})
 		}
+	}
+	for _, a := range audits {
+		run.Audits = append(run.Audits, runAudit(ctx, a, opts))
 	}
 	for i := range run.Audits {
 		run.Verdict = run.Verdict.Merge(run.Audits[i].Verdict)
@@ -89,19 +78,4 @@ func Run(ctx context.Context, plans []*plan.Plan, opts Options) (*result.Run, er
 	run.DurationNS = int64(time.Since(start))
 	run.Normalize()
 	return run, nil
-}
-
-func checkOnly(plans []*plan.Plan, only []string) error {
-	var known []string
-	for _, p := range plans {
-		for i := range p.Audits {
-			known = append(known, p.Audits[i].Name)
-		}
-	}
-	for _, name := range only {
-		if !slices.Contains(known, name) {
-			return &UnknownAuditError{Name: name, Known: known}
-		}
-	}
-	return nil
 }

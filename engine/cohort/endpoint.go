@@ -79,12 +79,20 @@ func (e *Endpoints) name(method, path string) string {
 			return method + " " + t.path
 		}
 	}
+	return method + " " + templated(segments)
+}
+
+// Template gives the template that a path gets when none is declared for it:
+// segments that look like identifiers become {id}.
+func Template(path string) string { return templated(strings.Split(path, "/")) }
+
+func templated(segments []string) string {
 	for i, s := range segments {
 		if isIdentifier(s) {
 			segments[i] = "{id}"
 		}
 	}
-	return method + " " + strings.Join(segments, "/")
+	return strings.Join(segments, "/")
 }
 
 func (t template) fits(method string, segments []string) bool {

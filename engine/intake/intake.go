@@ -1,0 +1,330 @@
+// Package intake is the first half of an audit: it takes exchanges from their
+// source through scrubbing and selection and gives each one that is to be sent
+// its place, its endpoint and its cohort values. Steps of a replay go out;
+// everything else stays here and is counted. A run sends the steps, a preview
+// only looks at them, so that both see the same traffic.
+package intake
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+
+	"github.com/shadowaudit/shadowaudit/engine/cohort"
+	"github.com/shadowaudit/shadowaudit/engine/document"
+	"github.com/shadowaudit/shadowaudit/engine/plan"
+	"github.com/shadowaudit/shadowaudit/engine/replay"
+	"github.com/shadowaudit/shadowaudit/engine/result"
+	"github.com/shadowaudit/shadowaudit/engine/scrub"
+	"github.com/shadowaudit/shadowaudit/engine/selection"
+	"github.com/shadowaudit/shadowaudit/engine/source"
+	"github.com/shadowaudit/shadowaudit/engine/source/gor"
+	"github.com/shadowaudit/shadowaudit/engine/source/har"
+	"github.com/shadowaudit/shadowaudit/engine/traffic"
+)
+
+// Options are what an intake needs beside the plan.
+type Options struct {
+	Seed uint64 // decides samples
+	Key  []byte // of the scrubber; nil: one that nobody keeps
+
+	// Responses keeps the recorded responses of the steps even where nothing in
+	// the plan looks at them.
+	Responses bool
+
+	// Skipped is told of every exchange that selection leaves out. It may be
+	// nil.
+	Skipped func(method string, why selection.Decision)
+}
+
+// Intake reads the traffic of one audit. It belongs to one goroutine, except
+// for Live, Progress and the scrubber.
+type Intake struct {
+	plan *plan.Audit
+	opts Options
+
+	source    source.Source
+	scrubber  *scrub.Scrubber
+	selector  *selection.Selector
+	endpoints *cohort.Endpoints
+	labeler   *cohort.Labeler
+
+	needsResponse bool // somebody looks at the recorded response
+	seq           int64
+	traffic       result.Traffic
+	sessionErrors int64
+	read          atomic.Int64
+	selected      atomic.Int64
+}
+
+// Open makes the stages and opens the source. An error says what in the plan
+// or in the world around it stands in the way.
+func Open(p *plan.Audit, opts Options) (*Intake, error) {
+	in := &Intake{plan: p, opts: opts}
+	var err error
+	in.scrubber, err = scrub.New(scrub.Config{Key: opts.Key, Packs: p.Scrub.Packs, Rules: p.Scrub.Rules, Disabled: p.Scrub.Disabled, MaxBody: p.Scrub.MaxBody})
+	if err != nil {
+		return nil, fmt.Errorf("scrub: %w", err)
+	}
+	sel := p.Select
+	sel.Seed = opts.Seed
+	in.selector = selection.New(sel)
+	if in.endpoints, err = cohort.NewEndpoints(p.Endpoints); err != nil {
+		return nil, err
+	}
+	in.labeler = cohort.NewLabeler(p.Cohorts)
+	in.needsResponse = opts.Responses || p.Baseline.Recorded || len(p.Select.Include)+len(p.Select.Exclude)+len(p.Cohorts) > 0
+	if in.source, err = OpenSource(p.Source); err != nil {
+		return nil, err
+	}
+	return in, nil
+}
+
+// OpenSource opens a source of any kind. Where it is an io.Closer it is to be
+// closed.
+func OpenSource(s plan.Source) (source.Source, error) {
+	var src source.Source
+	var err error
+	switch s.Kind {
+	case "gor":
+		src, err = gor.Open(gor.Config{Name: s.Name, Paths: s.Paths})
+	case "har":
+		src, err = har.Open(har.Config{Name: s.Name, Paths: s.Paths, Hosts: s.Hosts})
+	default:
+		err = errors.New("there is no such kind of source")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("source.%s: %w", s, err)
+	}
+	return src, nil
+}
+
+// MissingKeyError is a plan that names an environment variable for the key of
+// its scrubber, which is not set.
+type MissingKeyError struct{ Name string }
+
+func (e *MissingKeyError) Error() string {
+	return fmt.Sprintf("scrub: the environment variable %s, which is to hold the key, is not set", e.Name)
+}
+
+// Key reads the key of the scrubber from the environment: in hex or base64, or
+// as it stands. It is nil when the plan names no variable for it, and the error
+// is a *MissingKeyError when the variable is not set.
+func Key(s *plan.Scrub, getenv func(name string) (value string, ok bool)) ([]byte, error) {
+	if s.KeyEnv == "" {
+		return nil, nil
+	}
+	text, ok := getenv(s.KeyEnv)
+	if !ok || text == "" {
+		return nil, &MissingKeyError{s.KeyEnv}
+	}
+	text = strings.TrimSpace(text)
+	if key, err := hex.DecodeString(text); err == nil && len(key) >= 32 {
+		return key, nil
+	}
+	if key, err := base64.StdEncoding.DecodeString(text); err == nil && len(key) >= 32 {
+		return key, nil
+	}
+	return []byte(text), nil
+}
+
+// RecordingKey makes a scrub key of everything that is in the files of a
+// recording. It serves output that has to be the same every time and is not
+// traffic: nobody who lacks the recording can go back from a surrogate.
+func RecordingKey(patterns []string) ([]byte, error) {
+	files, err := source.Files(patterns)
+	if err != nil {
+		return nil, err
+	}
+	h := sha256.New()
+	for _, name := range files {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		_, err = io.Copy(h, f)
+		f.Close()
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", name, err)
+		}
+	}
+	return h.Sum(nil), nil
+}
+
+// Next returns the next exchange that is to be sent. io.EOF says that there is
+// none; every other error is that of the source, or of ctx, and final too.
+func (in *Intake) Next(ctx context.Context) (*replay.Step, error) {
+	for {
+		x, err := in.source.Next(ctx)
+		if err != nil {
+			return nil, err
+		}
+		seq := in.seq
+		in.seq++
+		in.traffic.Read++
+		if x.Response != nil {
+			in.traffic.Paired++
+		}
+		in.read.Store(in.traffic.Read)
+		if step := in.step(ctx, seq, x); step != nil {
+			in.selected.Store(in.traffic.Selected)
+			return step, nil
+		}
+	}
+}
+
+// step takes an exchange through scrubbing and selection; nil means that it
+// stays here, and is counted.
+func (in *Intake) step(ctx context.Context, seq int64, x *traffic.Exchange) *replay.Step {
+	if in.plan.Session != nil {
+		in.setSession(ctx, x)
+	}
+	if d := in.selector.ByEnvelope(x); d != selection.Selected {
+		in.skip(x, d)
+		return nil
+	}
+	if !in.needsResponse {
+		x.Response = nil // nobody looks at it: not worth the scrubbing
+	}
+	if err := in.scrubber.Exchange(x); err != nil {
+		in.traffic.ScrubDropped++
+		return nil
+	}
+	if d := in.selector.ByRules(ctx, x); d != selection.Selected {
+		in.skip(x, d)
+		return nil
+	}
+	selection.Count(&in.traffic, selection.Selected)
+	if in.traffic.FirstAt.IsZero() {
+		in.traffic.FirstAt = x.At.UTC()
+	}
+	in.traffic.LastAt = x.At.UTC()
+	step := &replay.Step{
+		Seq:      seq,
+		Exchange: x,
+		Endpoint: in.endpoints.Name(x.Request.Method, x.Request.Path()),
+		Cohorts:  in.labeler.Labels(ctx, x),
+	}
+	if !in.opts.Responses && !in.plan.Baseline.Recorded {
+		x.Response = nil // nobody looks at it any more: not worth the memory while the step waits
+	}
+	return step
+}
+
+func (in *Intake) skip(x *traffic.Exchange, d selection.Decision) {
+	selection.Count(&in.traffic, d)
+	if in.opts.Skipped != nil {
+		in.opts.Skipped(x.Request.Method, d)
+	}
+}
+
+// setSession replaces the recorded connection by what the spec says. It comes
+// before scrubbing, because the same sessions must be sampled whatever key
+// the scrubber has; the value goes nowhere.
+func (in *Intake) setSession(ctx context.Context, x *traffic.Exchange) {
+	var v any
+	if p, ok := in.plan.Session.Pattern(); ok {
+		v, _ = document.Lookup(x, p)
+	} else {
+		var err error
+		if v, err = in.plan.Session.Eval(ctx, document.Exchange(x, in.plan.Session.NeedsBody())); err != nil {
+			in.sessionErrors++
+		}
+	}
+	if v != nil && v != "" {
+		x.Session = fmt.Sprint(v)
+	}
+}
+
+// Traffic accounts for what was read so far, and for what the source could not
+// turn into exchanges.
+func (in *Intake) Traffic() result.Traffic {
+	t := in.traffic
+	s, ok := in.source.(source.Accountant)
+	if !ok {
+		return t
+	}
+	c := s.Counts()
+	t.Records = c.Records
+	t.Malformed = c.Malformed
+	t.OrphanResponses = c.OrphanResponses
+	t.Truncated = c.Truncated
+	t.TruncatedRequests = c.TruncatedRequests
+	t.ReplayedResponses = c.ReplayedResponses
+	t.NotHTTP = c.NotHTTP
+	t.ForeignHost = c.ForeignHost
+	return t
+}
+
+// SourceNotes gives the warnings of the source.
+func (in *Intake) SourceNotes() []result.Note {
+	w, ok := in.source.(source.Warner)
+	if !ok {
+		return nil
+	}
+	var notes []result.Note
+	for _, warning := range w.Warnings() {
+		if rel, err := filepath.Rel(in.plan.Source.Dir, warning.File); err == nil && warning.File != "" {
+			warning.File = filepath.ToSlash(rel)
+		}
+		notes = append(notes, warn("source.%s: %s", in.plan.Source, warning))
+	}
+	return notes
+}
+
+// RuleNotes says which jq of the plan could not be evaluated.
+func (in *Intake) RuleNotes() []result.Note {
+	var notes []result.Note
+	for _, e := range []struct {
+		n    int64
+		what string
+	}{
+		{in.selector.Errors(), "include or exclude"},
+		{in.labeler.Errors(), "cohort"},
+		{in.sessionErrors, "session"},
+	} {
+		if e.n > 0 {
+			notes = append(notes, warn("jq of %s could not be evaluated %s times; it then matched nothing.", e.what, result.FormatCount(e.n)))
+		}
+	}
+	return notes
+}
+
+func warn(format string, args ...any) result.Note {
+	return result.Note{Severity: "warning", Text: fmt.Sprintf(format, args...)}
+}
+
+// Rules says how often each rule of select decided.
+func (in *Intake) Rules() []selection.RuleCount { return in.selector.Rules() }
+
+// Scrubber returns the scrubber that the exchanges went through.
+func (in *Intake) Scrubber() *scrub.Scrubber { return in.scrubber }
+
+// Live gives the number of exchanges that were read, and of those that are to
+// be sent. It may be asked from any goroutine.
+func (in *Intake) Live() (read, selected int64) { return in.read.Load(), in.selected.Load() }
+
+// Progress returns how many bytes of the source were read, and of how many; 0
+// of 0 where it cannot tell. It may be asked from any goroutine.
+func (in *Intake) Progress() (done, total int64) {
+	if s, ok := in.source.(source.Progress); ok {
+		return s.Progress()
+	}
+	return 0, 0
+}
+
+// Close closes the source.
+func (in *Intake) Close() error {
+	if c, ok := in.source.(io.Closer); ok {
+		return c.Close()
+	}
+	return nil
+}
