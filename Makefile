@@ -43,4 +43,5 @@ fuzz: ## run each fuzz target for FUZZ (default 10s)
 	done
 
 golden: ## rewrite golden files; read the diff before you commit it
-	$(GO) test ./lang/... ./reporters/... ./cmd/... -update
+	$(GO) generate $(PKG)
+	@for dir in $$(git grep -l 'flag.Bool("update"' -- '*_test.go' | xargs -n1 dirname | sort -u); do $(GO) test ./$$dir -update || exit 1; done

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"os"
 
@@ -12,6 +13,7 @@ import (
 // process is the console of the real process.
 func process() *console {
 	return &console{
+		stdin:  os.Stdin,
 		stdout: os.Stdout,
 		stderr: os.Stderr,
 		getenv: os.LookupEnv,
@@ -27,6 +29,14 @@ func process() *console {
 			return width, true
 		},
 	}
+}
+
+// checkColor refuses a --color that colored does not know.
+func checkColor(mode string) error {
+	if mode != "auto" && mode != "always" && mode != "never" {
+		return fmt.Errorf("--color is auto, always or never, not %q", mode)
+	}
+	return nil
 }
 
 // colored decides whether a stream gets color: as --color says, and with auto

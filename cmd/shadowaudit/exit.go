@@ -12,6 +12,19 @@ const (
 	exitInterrupted  = 130 // 128 + SIGINT
 )
 
+// exitCodes says what each exit code means.
+var exitCodes = []struct {
+	code int
+	doc  string
+}{
+	{exitPass, "every audit passed; the command did what it is for"},
+	{exitFail, "a gate failed; with fmt -check, a file is not formatted"},
+	{exitUsage, "the spec or the command line is wrong; nothing was sent"},
+	{exitError, "could not measure: a source unreadable, the baseline unreachable"},
+	{exitInconclusive, "inconclusive: not enough evidence for a verdict"},
+	{exitInterrupted, "interrupted; what was measured so far is reported"},
+}
+
 // exitCode gives the exit code of a run.
 func exitCode(run *result.Run) int {
 	if run.Interrupted {

@@ -20,17 +20,23 @@ var rooms = []struct {
 	may []string
 }{
 	{"cmd/shadowaudit/demo/...", []string{"cmd/shadowaudit/demo"}},
-	{"cmd/...", []string{"cmd/shadowaudit/demo", "engine", "engine/plan", "engine/result", "lang", "lang/diag", "lang/schema", "lang/jq", "lang/pos", "reporters/..."}},
+	{"cmd/...", []string{"cmd/shadowaudit/demo", "engine", "engine/plan", "engine/preview", "engine/draft", "engine/result", "lang", "lang/diag", "lang/format", "lang/reference", "lang/schema", "lang/jq", "lang/pos", "reporters/..."}},
 	{"reporters/...", []string{"engine/result", "lang/pos", "reporters/..."}},
 
 	{"lang/pos", nil},
 	{"lang/jq", nil},
 	{"lang/schema", nil},
+	{"lang/format", nil},
+	{"lang/reference", []string{"lang/diag", "lang/schema"}},
+	{"lang/generate", []string{"lang/reference"}},
 	{"lang/diag", []string{"lang/pos"}},
 	{"lang", []string{"lang/..."}},
 
 	{"engine", []string{"engine/...", "lang/pos"}},
 	{"engine/plan", []string{"engine/...", "lang", "lang/jq", "lang/pos"}},
+	{"engine/intake", []string{"engine/..."}},
+	{"engine/preview", []string{"engine/...", "lang/jq", "lang/pos"}},
+	{"engine/draft", []string{"engine/...", "lang/jq"}},
 	// the vocabulary
 	{"engine/traffic", nil},
 	{"engine/result", []string{"lang/pos"}},

@@ -24,6 +24,7 @@ func main() {
 
 // console is everything that a command may touch of the outside world.
 type console struct {
+	stdin          io.Reader
 	stdout, stderr io.Writer
 	getenv         func(string) (string, bool)
 	terminal       func(io.Writer) (width int, ok bool) // of a stream, when it is a terminal
@@ -40,7 +41,14 @@ type command struct {
 func commands() []command {
 	return []command{
 		{"run", "run the audits of specs and exit with the verdict", runUsage, runCommand},
+		{"init", "write a first spec from a recording", initUsage, initCommand},
+		{"plan", "say what a run would send, and send nothing", planUsage, planCommand},
+		{"validate", "check specs, and send nothing", validateUsage, validateCommand},
+		{"fmt", "bring specs into their canonical layout", fmtUsage, fmtCommand},
+		{"explain", "explain a word of the language, or the code of a diagnostic", explainUsage, explainCommand},
+		{"schema", "print the language as JSON, for editors", schemaUsage, schemaCommand},
 		{"demo", "show a first report: recorded traffic, a sound baseline, a faulty candidate", demoUsage, demoCommand},
+		{"completion", "print a completion script for bash, zsh or fish", completionUsage, completionCommand},
 		{"version", "print the version", versionUsage, versionCommand},
 	}
 }
@@ -92,7 +100,7 @@ Usage:
 Commands:
 `)
 	for _, cmd := range commands() {
-		fmt.Fprintf(w, "  %-9s %s\n", cmd.name, cmd.short)
+		fmt.Fprintf(w, "  %-10s %s\n", cmd.name, cmd.short)
 	}
 	io.WriteString(w, `
 Run "shadowaudit help COMMAND" for its arguments, and "shadowaudit demo" to see

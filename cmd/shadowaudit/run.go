@@ -5,20 +5,18 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/shadowaudit/shadowaudit/engine"
 	"github.com/shadowaudit/shadowaudit/engine/plan"
 	"github.com/shadowaudit/shadowaudit/engine/result"
 	"github.com/shadowaudit/shadowaudit/lang"
 	"github.com/shadowaudit/shadowaudit/lang/diag"
-	"github.com/shadowaudit/shadowaudit/reporters"
 )
 
 const runUsage = `Run every audit of the specs, print the report, and exit with the verdict.
@@ -28,6 +26,7 @@ Usage:
 
 Flags:
   --var NAME=VALUE      set a variable of the spec; repeat for more
+  --var-file FILE       set variables from a file of NAME = VALUE lines
   --only AUDIT          run only this audit; repeat for more
   --report KIND=PATH    write a report as well: junit, json or terminal; a PATH
                         of - is stdout; repeat for more
@@ -55,7 +54,7 @@ Examples:
 
 // runFlags are the flags of run, and of demo as far as it has them.
 type runFlags struct {
-	vars     values
+	vars     varFlags
 	only     values
 	reports  values
 	seed     uint64
@@ -72,7 +71,7 @@ func (v *values) Set(s string) error { *v = append(*v, s); return nil }
 func runCommand(ctx context.Context, args []string, c *console) int {
 	var f runFlags
 	fs := flag.NewFlagSet("run", flag.ContinueOnError)
-	fs.Var(&f.vars, "var", "")
+	f.vars.register(fs)
 	fs.Var(&f.only, "only", "")
 	fs.Var(&f.reports, "report", "")
 	fs.Uint64Var(&f.seed, "seed", 1, "")
@@ -90,12 +89,12 @@ func runCommand(ctx context.Context, args []string, c *console) int {
 		fmt.Fprintf(c.stderr, "shadowaudit run: name the spec to run, for example: shadowaudit run checkout.audit.hcl\n")
 		return exitUsage
 	}
-	vars, err := parseVars(f.vars)
+	opts, err := f.vars.options(c)
 	if err != nil {
 		fmt.Fprintf(c.stderr, "shadowaudit run: %v\n", err)
 		return exitUsage
 	}
-	plans, ok := load(paths, lang.Options{Vars: vars, Version: version()}, &f, c)
+	plans, ok := load(paths, opts, &f, c)
 	if !ok {
 		return exitUsage
 	}
@@ -103,25 +102,13 @@ func runCommand(ctx context.Context, args []string, c *console) int {
 }
 
 func (f *runFlags) check() error {
-	if !slices.Contains([]string{"auto", "always", "never"}, f.color) {
-		return fmt.Errorf("--color is auto, always or never, not %q", f.color)
+	if err := checkColor(f.color); err != nil {
+		return err
 	}
 	if !slices.Contains([]string{"auto", "bar", "plain", "none"}, f.progress) {
 		return fmt.Errorf("--progress is auto, bar, plain or none, not %q", f.progress)
 	}
 	return nil
-}
-
-func parseVars(given []string) (map[string]string, error) {
-	vars := map[string]string{}
-	for _, v := range given {
-		name, value, ok := strings.Cut(v, "=")
-		if !ok || name == "" || strings.TrimSpace(name) != name {
-			return nil, fmt.Errorf("--var takes NAME=VALUE without spaces around the =, as in --var candidate_url=http://127.0.0.1:8081")
-		}
-		vars[name] = value
-	}
-	return vars, nil
 }
 
 // load reads the specs and prints every diagnostic there is.
@@ -167,7 +154,9 @@ func execute(ctx context.Context, plans []*plan.Plan, f *runFlags, c *console) i
 	}
 	if err := outputs.write(run); err != nil {
 		fmt.Fprintf(c.stderr, "shadowaudit run: %v\n", err)
-		return max(exitError, exitCode(run))
+		if run.Verdict == result.Pass {
+			return exitError
+		}
 	}
 	return exitCode(run)
 }
@@ -199,6 +188,9 @@ func audit(ctx context.Context, plans []*plan.Plan, f *runFlags, c *console) (*r
 				stop()
 			} else {
 				abort()
+				// Whatever still holds on must not hold the user.
+				last := time.AfterFunc(2*time.Second, func() { os.Exit(exitInterrupted) })
+				defer last.Stop()
 			}
 		}
 	}()
@@ -207,104 +199,4 @@ func audit(ctx context.Context, plans []*plan.Plan, f *runFlags, c *console) (*r
 		opts.Only = f.only
 	}
 	return engine.Run(soft, plans, opts)
-}
-
-// output is a report on its way to a file or a stream.
-type output struct {
-	reporter reporters.Reporter
-	path     string // "": w is a stream
-	w        io.Writer
-	file     *os.File // temporary; renamed to path when it is complete
-}
-
-type outputs []*output
-
-// openReports prepares all reports before anything is sent, so that a path
-// that cannot be written is found out in time.
-func openReports(f *runFlags, c *console) (outs outputs, err error) {
-	taken := false
-	for _, r := range f.reports {
-		kind, path, ok := strings.Cut(r, "=")
-		if !ok || path == "" {
-			outs.discard()
-			return nil, fmt.Errorf("--report takes KIND=PATH, as in --report junit=report.xml, not %q", r)
-		}
-		o := &output{}
-		if path == "-" {
-			if taken {
-				outs.discard()
-				return nil, fmt.Errorf("two reports cannot both go to stdout")
-			}
-			taken = true
-			o.w = c.stdout
-		} else if err := o.create(path); err != nil {
-			outs.discard()
-			return nil, err
-		}
-		outs = append(outs, o)
-		colored := o.path == "" && c.colored(f.color, c.stdout)
-		if o.reporter, err = reporters.New(kind, reporters.Options{Color: colored, Width: reportWidth(c, o.w)}); err != nil {
-			outs.discard()
-			return nil, err
-		}
-	}
-	people := c.stdout
-	if taken {
-		people = c.stderr
-	}
-	forPeople, err := reporters.New("terminal", reporters.Options{Color: c.colored(f.color, people), Width: reportWidth(c, people)})
-	if err != nil {
-		outs.discard()
-		return nil, err
-	}
-	return append(outs, &output{reporter: forPeople, w: people}), nil
-}
-
-// reportWidth is the width to write for: that of the terminal, up to where
-// lines become hard to read.
-func reportWidth(c *console, w io.Writer) int {
-	width, ok := c.terminal(w)
-	if !ok {
-		return 80
-	}
-	return min(max(width, 40), 120)
-}
-
-func (o *output) create(path string) error {
-	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return fmt.Errorf("the report %s cannot be written: %w", path, errors.Unwrap(err))
-	}
-	o.path, o.file, o.w = path, file, file
-	return nil
-}
-
-// write writes the reports, files first, so that what people see last is the
-// verdict.
-func (outs outputs) write(run *result.Run) error {
-	var errs []error
-	for _, o := range outs {
-		err := o.reporter.Report(o.w, run)
-		if o.file != nil {
-			err = errors.Join(err, o.file.Chmod(0o644), o.file.Close())
-			if err == nil {
-				err = os.Rename(o.file.Name(), o.path)
-				o.file = nil
-			}
-		}
-		if err != nil {
-			errs = append(errs, fmt.Errorf("write report: %w", err))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// discard removes what was not completed.
-func (outs outputs) discard() {
-	for _, o := range outs {
-		if o.file != nil {
-			o.file.Close()
-			os.Remove(o.file.Name())
-		}
-	}
 }

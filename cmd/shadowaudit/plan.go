@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+
+	"github.com/shadowaudit/shadowaudit/engine/plan"
+	"github.com/shadowaudit/shadowaudit/engine/preview"
+)
+
+const planUsage = `Read the traffic of the specs and say what a run would do. Nothing is sent.
+
+Usage:
+  shadowaudit plan [flags] SPEC...
+
+Flags:
+  --var NAME=VALUE  set a variable of the spec; repeat for more
+  --var-file FILE   set variables from a file of NAME = VALUE lines
+  --only AUDIT      look at this audit only; repeat for more
+  --seed N          decides samples, as in run (default 1)
+  --json            print a document for machines
+
+For each audit: the effective settings and where they come from, what would be
+sent, when and how fast, what is left out and why, what the scrubber replaces,
+and warnings about whatever in the spec has nothing to do. Personal data is
+scrubbed here too. The same spec, recording and seed give the same output.
+
+Exit codes:
+  0  every audit would send something
+  2  the spec or the command line is wrong
+  3  a source cannot be read
+  4  an audit would send nothing
+
+Examples:
+  shadowaudit plan checkout.audit.hcl
+  shadowaudit plan checkout.audit.hcl --only checkout --json
+`
+
+func planCommand(ctx context.Context, args []string, c *console) int {
+	f := runFlags{color: "auto"}
+	asJSON := false
+	fs := flag.NewFlagSet("plan", flag.ContinueOnError)
+	f.vars.register(fs)
+	fs.Var(&f.only, "only", "")
+	fs.Uint64Var(&f.seed, "seed", 1, "")
+	fs.BoolVar(&asJSON, "json", false, "")
+	paths, code, ok := parse(fs, planUsage, args, c)
+	if !ok {
+		return code
+	}
+	if len(paths) == 0 {
+		fmt.Fprintf(c.stderr, "shadowaudit plan: name the spec to look at, for example: shadowaudit plan checkout.audit.hcl\n")
+		return exitUsage
+	}
+	opts, err := f.vars.options(c)
+	if err != nil {
+		fmt.Fprintf(c.stderr, "shadowaudit plan: %v\n", err)
+		return exitUsage
+	}
+	plans, ok := load(paths, opts, &f, c)
+	if !ok {
+		return exitUsage
+	}
+	return showPlan(ctx, plans, &f, asJSON, c)
+}
+
+func showPlan(ctx context.Context, plans []*plan.Plan, f *runFlags, asJSON bool, c *console) int {
+	doc, err := preview.Make(ctx, plans, preview.Options{Version: version(), Seed: f.seed, Only: f.only, Getenv: c.getenv})
+	var unknown *plan.UnknownAuditError
+	switch {
+	case errors.As(err, &unknown):
+		fmt.Fprintf(c.stderr, "shadowaudit plan: --only: %v\n", err)
+		return exitUsage
+	case err != nil:
+		fmt.Fprintf(c.stderr, "shadowaudit plan: %v\n", err)
+		return exitError
+	}
+	if asJSON {
+		err = doc.WriteJSON(c.stdout)
+	} else {
+		err = writePlan(c.stdout, doc, reportWidth(c, c.stdout))
+	}
+	if err != nil {
+		fmt.Fprintf(c.stderr, "shadowaudit plan: %v\n", err)
+		return exitError
+	}
+	switch {
+	case !doc.Complete():
+		return exitError
+	case !doc.Sends():
+		return exitInconclusive
+	}
+	return exitPass
+}

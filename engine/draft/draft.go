@@ -1,0 +1,156 @@
+// Package draft writes a first spec from a recording. Files go in, the text of a
+// spec comes out: commented, formatted, and such that it runs as soon as its
+// targets are given. What the recording says is used for endpoints, ignore
+// rules, cohorts and limits; no value from it is written down, and the names
+// that are come from exchanges that were scrubbed.
+package draft
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/shadowaudit/shadowaudit/engine/intake"
+	"github.com/shadowaudit/shadowaudit/engine/plan"
+	"github.com/shadowaudit/shadowaudit/engine/scrub"
+	"github.com/shadowaudit/shadowaudit/engine/source"
+	"github.com/shadowaudit/shadowaudit/engine/source/gor"
+	"github.com/shadowaudit/shadowaudit/engine/source/har"
+)
+
+// Config says what to make a spec of.
+type Config struct {
+	Name  string   // of the source and the audit: an identifier
+	Paths []string // of the recordings, which have to be of one kind
+	Shown []string // the same as the spec is to have them
+	Spec  string   // what the spec will be called, for its comments
+}
+
+var (
+	// ErrUnknownKind is a file that is no recording of any known kind.
+	ErrUnknownKind = errors.New("neither a GoReplay recording nor a HAR file")
+	// ErrMixedKinds are recordings that cannot be one source.
+	ErrMixedKinds = errors.New("the files are of different kinds: one source has one kind")
+	// ErrEmpty is a recording that says nothing.
+	ErrEmpty = errors.New("there is no exchange in it")
+)
+
+// Make reads the recording and writes the spec. The error may wrap one of those
+// above, or fs.ErrNotExist.
+func Make(ctx context.Context, cfg Config) ([]byte, error) {
+	kind, err := Kind(cfg.Paths)
+	if err != nil {
+		return nil, err
+	}
+	key, err := intake.RecordingKey(cfg.Paths)
+	if err != nil {
+		return nil, err
+	}
+	src := plan.Source{Kind: kind, Name: cfg.Name, Paths: cfg.Paths}
+	var hosts []count
+	if kind == "har" { // a browser talks to third parties, too
+		if hosts, err = hostsOf(ctx, src, key); err != nil {
+			return nil, err
+		}
+		if len(hosts) > 1 && isHost(hosts[0].name) {
+			src.Hosts = []string{hosts[0].name}
+		}
+	}
+	s, err := look(ctx, src, key)
+	if err != nil {
+		return nil, err
+	}
+	if s.read == 0 {
+		return nil, fmt.Errorf("%s: %w", strings.Join(cfg.Shown, ", "), ErrEmpty)
+	}
+	s.paths.finish()
+	w := &writer{cfg: cfg, kind: kind, hosts: hosts, limited: len(src.Hosts) > 0, survey: s}
+	return w.spec(), nil
+}
+
+// Kind tells by their content what kind of source the files are.
+func Kind(paths []string) (string, error) {
+	files, err := source.Files(paths)
+	if err != nil {
+		return "", err
+	}
+	kind := ""
+	for _, name := range files {
+		k, err := kindOf(name)
+		if err != nil {
+			return "", err
+		}
+		if kind != "" && k != kind {
+			return "", ErrMixedKinds
+		}
+		kind = k
+	}
+	return kind, nil
+}
+
+func kindOf(name string) (string, error) {
+	h, err := har.Open(har.Config{Paths: []string{name}})
+	if err == nil {
+		return "har", h.Close()
+	}
+	if !errors.Is(err, har.ErrNotHAR) {
+		return "", err
+	}
+	g, err := gor.Open(gor.Config{Paths: []string{name}})
+	switch {
+	case err == nil:
+		return "gor", g.Close()
+	case errors.Is(err, gor.ErrNotRecording):
+		return "", fmt.Errorf("%s is %w", name, ErrUnknownKind)
+	}
+	return "", err
+}
+
+// each reads a source to its end.
+func each(ctx context.Context, p plan.Source, f func(*exchange)) error {
+	src, err := intake.OpenSource(p)
+	if err != nil {
+		return err
+	}
+	if c, ok := src.(io.Closer); ok {
+		defer c.Close()
+	}
+	for {
+		x, err := src.Next(ctx)
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("source.%s could not be read to its end: %w", p, err)
+		}
+		f(x)
+	}
+}
+
+// hostsOf counts the hosts of the exchanges, the busiest first. One that the
+// scrubber changes is not to be written down, and goes by no name.
+func hostsOf(ctx context.Context, src plan.Source, key []byte) ([]count, error) {
+	s, err := scrub.New(scrub.Config{Key: key})
+	if err != nil {
+		return nil, err
+	}
+	const maxHosts = 1000
+	hosts := map[string]int64{}
+	err = each(ctx, src, func(x *exchange) {
+		host := strings.ToLower(x.Request.Host())
+		if _, known := hosts[host]; !known && (len(hosts) >= maxHosts || !isHost(host) || s.Text(host) != host) {
+			host = ""
+		}
+		hosts[host]++
+	})
+	return rankedCounts(hosts), err
+}
+
+// isHost accepts the name of a host, with or without a port.
+func isHost(s string) bool {
+	name, port, _ := strings.Cut(s, ":")
+	return name != "" && len(name) <= 253 && strings.Trim(port, "0123456789") == "" &&
+		strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789.-") == ""
+}

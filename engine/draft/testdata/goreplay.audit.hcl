@@ -1,0 +1,88 @@
+# A first audit, made of what is in traffic/r_0.gor. Change what you know
+# better. Instead of run, plan says what would be sent and sends nothing.
+#
+#   shadowaudit run first.audit.hcl \
+#     --var baseline_url=URL --var candidate_url=URL
+
+variable "baseline_url" {
+  type        = string
+  description = "The build that is trusted, for example http://127.0.0.1:8080."
+}
+
+variable "candidate_url" {
+  type        = string
+  description = "The build under audit, for example http://127.0.0.1:8081."
+}
+
+source "gor" "first" {
+  path = "traffic/r_0.gor"
+}
+
+# Personal data and credentials are replaced before anything is sent, stored or
+# shown. The default packs know their usual forms and names. What else is
+# personal in this traffic goes into rules:
+#
+# scrub "customer" {
+#   rule "order note" {
+#     jq     = [".body.note"]
+#     action = remove
+#   }
+# }
+#
+# They found nothing to replace in the recording.
+
+target "stable" {
+  url = var.baseline_url
+}
+
+target "next" {
+  url = var.candidate_url
+}
+
+audit "first" {
+  source    = source.gor.first
+  baseline  = target.stable
+  candidate = target.next
+
+  # 6 endpoints: requests of the recording, by method and path.
+  #
+  #   1  GET /a
+  #   1  GET /b
+  #   1  GET /chunk
+  #   1  GET /gz
+  #   1  HEAD /head
+  #   1  POST /p
+
+  select {
+    # The recording has GET 4, HEAD 1, POST 1.
+    # POST can change something at a target and would have to be named here. Do
+    # that only where nothing real can happen.
+    methods = ["GET", "HEAD"]
+  }
+
+  compare {
+    # No field of the recorded responses looks new in every answer. Those that
+    # are go here:
+    #
+    # ignore = [".body.generated_at"]
+  }
+
+  gate "behaviour" {
+    metric = mismatches.rate
+    max    = "0%"
+  }
+
+  gate "errors" {
+    metric = errors.rate
+    max    = "0.1%"
+  }
+
+  gate "tail latency" {
+    # Judged over all the traffic: the quietest endpoint has only 1 request.
+    # With more of it, add per = [endpoint].
+    # Even so a p95 of fewer than 59 requests is a rough one.
+    metric       = latency.p95
+    max_increase = "50ms"
+    min_samples  = 5
+  }
+}
