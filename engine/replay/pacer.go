@@ -79,6 +79,15 @@ func NewTimetable(cfg Config) (*Timetable, error) {
 	return &Timetable{pacer: pacer}, nil
 }
 
+// Cut gives the number of idle times that were cut so far, and how long they
+// were beyond what was kept.
+func (t *Timetable) Cut() (gaps int, total time.Duration) {
+	if p, ok := t.pacer.(*recordedPacer); ok {
+		return p.gaps, p.cut
+	}
+	return 0, 0
+}
+
 // Due returns when the next step is due, counted from the start of the replay.
 // at is when its exchange was recorded.
 func (t *Timetable) Due(at time.Time) time.Duration {
@@ -90,20 +99,35 @@ func (t *Timetable) Due(at time.Time) time.Duration {
 	return due
 }
 
+const (
+	wildGap     = time.Hour   // an idle time that is cut although nobody asked for it
+	wildGapKept = time.Minute // what is left of it
+)
+
 // recordedPacer keeps the recorded distances. Requests that the recording has
 // out of order become due together with the one before them. Without a cut gap
 // every due time is computed from the beginning, so no error adds up.
+//
+// Without a maxGap of the spec's only an idle time that no recording has reason
+// to hold is cut: one record with a clock of its own must not stop a replay for
+// years.
 type recordedPacer struct {
 	speed  float64
-	maxGap time.Duration // 0: idle times are kept
+	maxGap time.Duration // longer idle times are cut to this; 0: see above
+	gaps   int           // idle times that were cut
 	last   time.Duration // recorded offset of the request before
 	cut    time.Duration // idle time left out so far
 	due    time.Duration
 }
 
 func (p *recordedPacer) Due(_ int64, recorded time.Duration) time.Duration {
-	if gap := recorded - p.last; p.maxGap > 0 && gap > p.maxGap {
-		p.cut += gap - p.maxGap
+	over, keep := p.maxGap, p.maxGap
+	if p.maxGap == 0 {
+		over, keep = wildGap, wildGapKept
+	}
+	if gap := recorded - p.last; gap > over {
+		p.cut += gap - keep
+		p.gaps++
 	}
 	p.last = max(p.last, recorded)
 	p.due = max(p.due, time.Duration(float64(recorded-p.cut)/p.speed))
