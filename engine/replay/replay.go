@@ -66,6 +66,8 @@ type Stats struct {
 	PeakPending         int64
 	FirstDue, LastDue   time.Duration
 	FirstSent, LastDone time.Time
+	CutGaps             int           // idle times of the recording that were cut
+	CutTime             time.Duration // how long they were beyond what was kept
 }
 
 // Scheduler replays the steps of one audit.
@@ -377,6 +379,7 @@ func (s *Scheduler) finish() Stats {
 		at := func(q float64) time.Duration { return time.Duration(s.lateness[rank(q, n)]) }
 		s.stats.P50, s.stats.P99, s.stats.Max = at(0.5), at(0.99), time.Duration(s.lateness[n-1])
 	}
+	s.stats.CutGaps, s.stats.CutTime = s.timetable.Cut()
 	return s.stats
 }
 

@@ -177,6 +177,80 @@ func TestBothSidesGetTheSameMomentInRandomOrder(t *testing.T) {
 	})
 }
 
+// Which side is asked first is a matter of chance, and the seed decides.
+func TestTheCoinDecidesWhoGoesFirst(t *testing.T) {
+	var mu sync.Mutex
+	first := map[string]string{}
+	side := func(name string) Target {
+		return TargetFunc(func() Conn {
+			return doer(func(x *traffic.Exchange) traffic.Outcome {
+				mu.Lock()
+				defer mu.Unlock()
+				if first[x.ID] == "" {
+					first[x.ID] = name
+				}
+				return traffic.Outcome{Response: &traffic.Response{Status: 200}}
+			})
+		})
+	}
+	var steps []*Step
+	for i := range 400 {
+		steps = append(steps, step(i, "one", 0))
+	}
+	run(t, Config{Timing: Unpaced, Seed: 7}, side("baseline"), side("candidate"), steps)
+	agree := 0
+	for i := range int64(400) {
+		if (first[fmt.Sprint(i)] == "candidate") == coin(7, i) {
+			agree++
+		}
+	}
+	if agree < 300 { // the other goroutine may win now and then
+		t.Errorf("the coin decided %d of 400 times", agree)
+	}
+}
+
+// doer is a Conn made of a function.
+type doer func(*traffic.Exchange) traffic.Outcome
+
+func (d doer) Do(x *traffic.Exchange) traffic.Outcome { return d(x) }
+func (doer) Close() error                             { return nil }
+
+// Bodies that wait are bounded, those of recorded responses included.
+func TestWaitingBodiesAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		slow := TargetFunc(func() Conn {
+			return doer(func(*traffic.Exchange) traffic.Outcome {
+				<-release
+				return traffic.Outcome{Response: &traffic.Response{Status: 200}}
+			})
+		})
+		s, err := New(Config{Timing: Unpaced, MaxInFlight: 4}, slow, slow, func(*Pair) {})
+		if err != nil {
+			t.Fatal(err)
+		}
+		steps := make(chan *Step)
+		handed := 0
+		go func() {
+			defer close(steps)
+			body := make([]byte, maxQueuedBytes/8)
+			for i := range 40 {
+				st := step(i, "", 0)
+				st.Exchange.Response = &traffic.Response{Body: traffic.Body{Bytes: body}}
+				steps <- st
+				handed++
+			}
+		}()
+		go func() { s.Run(t.Context(), steps) }()
+		synctest.Wait()
+		if handed > 10 {
+			t.Errorf("%d steps of an eighth of the bound each were let in", handed)
+		}
+		close(release)
+		synctest.Wait()
+	})
+}
+
 func TestInterruptLosesNothingSilently(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -250,6 +324,7 @@ func TestPacers(t *testing.T) {
 		{"recorded at double speed", Config{Timing: Recorded, Speed: 2}, []time.Duration{0, 10 * ms, 30 * ms}, []time.Duration{0, 5 * ms, 15 * ms}},
 		{"recorded out of order", Config{Timing: Recorded}, []time.Duration{0, 30 * ms, 10 * ms, 40 * ms}, []time.Duration{0, 30 * ms, 30 * ms, 40 * ms}},
 		{"idle time cut", Config{Timing: Recorded, MaxGap: 100 * ms}, []time.Duration{0, 50 * ms, 10050 * ms, 10060 * ms}, []time.Duration{0, 50 * ms, 150 * ms, 160 * ms}},
+		{"a clock of its own", Config{Timing: Recorded}, []time.Duration{0, 50 * 365 * 24 * time.Hour, 50*365*24*time.Hour + 10*ms}, []time.Duration{0, time.Minute, time.Minute + 10*ms}},
 		{"constant", Config{Timing: Constant, Rate: 100}, make([]time.Duration, 4), []time.Duration{0, 10 * ms, 20 * ms, 30 * ms}},
 		{"ramp from nothing", Config{Timing: Ramp, Rate: 2, Over: 4 * time.Second}, make([]time.Duration, 6), []time.Duration{0, 2000 * ms, 2828427124, 3464101615, 4000 * ms, 4500 * ms}},
 		{"ramp that is level", Config{Timing: Ramp, StartRate: 10, Rate: 10, Over: time.Second}, make([]time.Duration, 3), []time.Duration{0, 100 * ms, 200 * ms}},
