@@ -27,6 +27,7 @@ type Document struct {
 type Spec struct {
 	Path      string          `json:"path"`
 	SHA256    string          `json:"sha256"` // of the file's bytes, in hex
+	Files     []result.Spec   `json:"files"`  // the spec and all else that the plans depend on
 	Variables []plan.Variable `json:"variables"`
 }
 

@@ -45,6 +45,10 @@ func Make(ctx context.Context, plans []*plan.Plan, opts Options) (*Document, err
 	}
 	for _, p := range plans {
 		s := Spec{Path: p.Path, SHA256: p.SHA256, Variables: p.Variables}
+		for _, f := range p.Files {
+			s.Files = append(s.Files, result.Spec{Path: f.Path, SHA256: f.SHA256})
+		}
+		list(&s.Files)
 		list(&s.Variables)
 		doc.Specs = append(doc.Specs, s)
 	}

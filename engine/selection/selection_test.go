@@ -2,6 +2,7 @@ package selection_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -139,5 +140,22 @@ func TestCountAddsUp(t *testing.T) {
 	}
 	if !c.Balanced(result.Outcomes{Total: 1}) {
 		t.Errorf("%+v", c)
+	}
+}
+
+func TestRulesSayHowOftenTheyDecided(t *testing.T) {
+	s := selection.New(selection.Config{
+		Include: []selection.Rule{rule(t, `.request.path | startswith("/api")`), rule(t, `.request.path == "/x"`)},
+		Exclude: []selection.Rule{rule(t, `.request.path == "/api/a"`), rule(t, `.request.path | endswith("a")`), rule(t, `.request.path == "/"`)},
+	})
+	for _, path := range []string{"/api/a", "/api/aa", "/api/b", "/y", "/api/a"} {
+		s.ByRules(t.Context(), exchange("GET", path, 0))
+	}
+	var got []int64
+	for _, r := range s.Rules() {
+		got = append(got, r.Hits)
+	}
+	if want := []int64{4, 0, 2, 1, 0}; !slices.Equal(got, want) {
+		t.Errorf("hits %v, want %v", got, want)
 	}
 }
