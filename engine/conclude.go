@@ -98,7 +98,7 @@ func nothingSent(t *result.Traffic) (result.Verdict, string) {
 	if t.Read == 0 {
 		if t.Malformed+t.Truncated+t.OrphanResponses+t.NotHTTP+t.ForeignHost > 0 {
 			return result.Error, "there is no exchange in the source, only " + list(
-				part{t.Malformed, "malformed"}, part{t.Truncated, "truncated"}, part{t.OrphanResponses, "responses without request"},
+				part{t.Malformed, "malformed"}, part{t.Truncated, "truncated"}, part{t.OrphanResponses, "without a request"},
 				part{t.NotHTTP, "not HTTP"}, part{t.ForeignHost, "for other hosts"})
 		}
 		return result.Inconclusive, "the source is empty: no traffic was replayed"

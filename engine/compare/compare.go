@@ -100,7 +100,10 @@ type Comparer struct {
 	headers headerTable
 	rules   []*rule
 	static  *automaton
-	dynamic []*rule // rules that depend on the document
+	// tolerant says that there are rules of tolerance: then the same hash does
+	// not mean the same value.
+	tolerant bool
+	dynamic  []*rule // rules that depend on the document
 
 	visits  int          // values looked at for one pair
 	seed    maphash.Seed // of the hashes by which elements are aligned
@@ -134,7 +137,7 @@ type rule struct {
 
 // New prepares a comparer. The error tells of a rule that makes no sense.
 func New(cfg Config) (*Comparer, error) {
-	c := &Comparer{visits: maxVisits, seed: maphash.MakeSeed()}
+	c := &Comparer{visits: maxVisits, seed: maphash.MakeSeed(), tolerant: len(cfg.Tolerance) > 0}
 	c.walkers.New = func() any { return &walker{c: c} }
 	c.headers = newHeaderTable(cfg.Headers)
 

@@ -3,6 +3,7 @@ package compare
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"reflect"
 	"sort"
 	"strings"
@@ -89,6 +90,10 @@ func TestJSON(t *testing.T) {
 		{"order of members", `{"a":1,"b":{"c":2,"d":3}}`, `{"b":{"d":3,"c":2},"a":1}`, []string{"matched"}},
 		{"escapes", `{"a":"\u00e9\/"}`, `{"a":"é/"}`, []string{"matched"}},
 		{"value", `{"a":"x"}`, `{"a":"y"}`, []string{"mismatched", `.a value "x" -> "y"`}},
+		{"halves of surrogate pairs", `{"a":"\ud800"}`, `{"a":"\udfff"}`, []string{"mismatched", `.a value "\ud800" -> "\udfff"`}},
+		{"half of a pair and its stand-in", `["\ud800"]`, `["\ufffd"]`, []string{"mismatched", `.[] value "\ud800" -> "\ufffd"`}},
+		{"halves of pairs in a list", `[["\ud800"],["x"]]`, `[["x"],["\udc00"]]`, []string{"mismatched", `.[] missing ["\ud800"] -> `, `.[] extra  -> ["\udc00"]`}},
+		{"pair in other words", `["\ufffd\ud83d\ude00\n\/"]`, `["\uFFFD😀\u000a/"]`, []string{"matched"}},
 		{"boolean", `{"a":true}`, `{"a":false}`, []string{"mismatched", `.a value true -> false`}},
 		{"type", `{"a":"1"}`, `{"a":1}`, []string{"mismatched", `.a type "1" -> 1`}},
 		{"null is a type", `{"a":null}`, `{"a":0}`, []string{"mismatched", `.a type null -> 0`}},
@@ -391,6 +396,19 @@ func TestOtherBodies(t *testing.T) {
 		r.Body.Size, r.Body.SHA256 = 1<<30, [32]byte{sum}
 		return r
 	}
+	known := func(size int64) *traffic.Response { // by its length and digest alone
+		r := oversized(1)
+		r.Body.Bytes, r.Body.Size = nil, size
+		return r
+	}
+	sums := func(a, b *traffic.Response) string {
+		return ".body.sha256 value " + summary(&a.Body) + " -> " + summary(&b.Body)
+	}
+	multipart := func(boundary, body string) *traffic.Response {
+		return response(200, "Content-Type: multipart/mixed; boundary="+boundary, body)
+	}
+	banana, bnn := multipart("a", "--a\r\n\r\nbanana\r\n--a--"), multipart("a", "--a\r\n\r\nbnn\r\n--a--")
+	ended, open := multipart("a", "--a\r\n\r\nx\r\n--a--"), multipart("b", "--b\r\n\r\nx\r\n--b")
 	hex := func(sum string) string { return sum + strings.Repeat("0", 64-len(sum)) + " (1073741824 bytes)" }
 	text := strings.Repeat("é", 100)
 	for _, c := range []struct {
@@ -413,6 +431,15 @@ func TestOtherBodies(t *testing.T) {
 			[]string{"mismatched", `.body[].id value "1" -> "2" [0]`, `.body[].data.a value 1 -> 2`}},
 		{"multipart with other boundaries", Config{}, response(200, "Content-Type: multipart/mixed; boundary=abc", "--abc\r\n\r\nx\r\n--abc--"), response(200, "Content-Type: multipart/mixed; boundary=def", "--def\r\n\r\nx\r\n--def--"),
 			[]string{"matched"}},
+		{"multipart, the boundary occurs in the content", Config{}, banana, bnn, []string{"mismatched", sums(banana, bnn)}},
+		{"multipart, more parts to come", Config{}, ended, open, []string{"mismatched", sums(ended, open)}},
+		{"multipart, padding and an epilogue", Config{}, multipart("a", "--a \r\n\r\n--ab\r\n--a--\t\r\nz"), multipart("b", "--b\r\n\r\n--ab\r\n--b--\r\nz"), []string{"matched"}},
+		{"oversized without bytes", Config{}, known(5), known(5), []string{"matched"}},
+		{"oversized, only one with bytes", Config{}, oversized(1), known(1 << 30), []string{"matched"}},
+		{"oversized on one side", Config{}, known(5), jsonResponse("12345"), []string{"inconclusive (the body is too large to compare with what was kept)"}},
+		{"oversized on the other side", Config{}, jsonResponse("12345"), known(5), []string{"inconclusive (the body is too large to compare with what was kept)"}},
+		{"oversized on one side, another length", Config{}, known(5), jsonResponse("1234"), []string{"mismatched", sums(known(5), jsonResponse("1234"))}},
+		{"oversized on one side, ignored", ignoring(".body"), known(5), jsonResponse("12345"), []string{"matched"}},
 		{"json becomes text", Config{}, jsonResponse(`{}`), response(200, "Content-Type: text/plain", `[]`),
 			[]string{"mismatched", `.headers["content-type"] format application/json -> text/plain`, `.body value {} -> []`}},
 		{"json with another media type", Config{}, jsonResponse(`{"a": 1}`), response(200, "Content-Type: application/problem+json", `{"a":1}`),
@@ -499,9 +526,15 @@ func TestBounds(t *testing.T) {
 		t.Errorf("a value of %d bytes is shown, ending in %q", len(d.Baseline), d.Baseline[len(d.Baseline)-5:])
 	}
 	deep := strings.Repeat("[", 2000) + strings.Repeat("]", 2000)
-	got = must(New(Config{})).Compare(t.Context(), getOrder, jsonResponse(deep), jsonResponse("1"))
-	if got.Outcome != result.PairInconclusive || got.Reason == "" {
-		t.Errorf("too deep: %s", show(got))
+	for _, c := range []struct {
+		a, b string
+		want string
+	}{{deep, deep + " ", "inconclusive (" + tooLarge + ")"}, {deep, "1", "mismatched"}, {"1", deep, "mismatched"}, {"{", deep, "mismatched"}} {
+		got = must(New(Config{})).Compare(t.Context(), getOrder, jsonResponse(c.a), jsonResponse(c.b))
+		first, _, _ := strings.Cut(show(got), "\n")
+		if first != c.want || got.Outcome == result.PairMismatched && (got.Differences[0].Path != ".body" || got.Differences[0].Kind != result.KindFormat) {
+			t.Errorf("too deep: %s", show(got))
+		}
 	}
 	if _, err := New(ignoring(strings.Repeat("..|.a|.[]|.[]|.[]|.[]|.[]|.[]|.[]|.[]|.[]|.[]|.[]|.[]|.[]|.[]|.[]|", 1) + ".b")); err == nil {
 		t.Error("rules with too many combinations are accepted")
@@ -519,6 +552,120 @@ func TestWorkIsBounded(t *testing.T) {
 	got = c.Compare(t.Context(), getOrder, jsonResponse(`{"x":0,"l":`+list+`1]}`), jsonResponse(`{"x":1,"l":[0,`+list[1:]+`2]}`))
 	if got.Outcome != result.PairMismatched || got.Reason != tooLarge {
 		t.Errorf("a mismatch before the bound: %s", show(got))
+	}
+}
+
+// What nobody had the time to look for is not missing, and not extra either.
+func TestSpentWorkInventsNothing(t *testing.T) {
+	list := func(from, step int) string {
+		var b strings.Builder
+		for i := range 100 {
+			fmt.Fprintf(&b, `,{"id":%d,"v":[%d]}`, from+step*i, from+step*i)
+		}
+		return "[" + b.String()[1:] + "]"
+	}
+	object := func(from, step int) string {
+		var b strings.Builder
+		for i := range 100 {
+			fmt.Fprintf(&b, `,"k%d":{"v":%d}`, from+step*i, from+step*i)
+		}
+		return "{" + b.String()[1:] + "}"
+	}
+	cfg := Config{Unordered: rules(".body.bag"), Keyed: []Keyed{{Rule: rules(".body.keyed")[0], Key: "id"}}}
+	c := must(New(cfg))
+	for _, tt := range []struct{ name, a, b string }{
+		{"members", object(0, 1), object(99, -1)},
+		{"members inside", `{"x":` + object(0, 1) + `}`, `{"x":` + object(99, -1) + `}`},
+		{"bag", `{"bag":` + list(0, 1) + `}`, `{"bag":` + list(99, -1) + `}`},
+	} {
+		for visits := 1; visits < 1200; visits += 7 {
+			c.visits = visits
+			got := c.Compare(t.Context(), getOrder, jsonResponse(tt.a), jsonResponse(tt.b))
+			if got.Outcome == result.PairMismatched {
+				t.Fatalf("%s, after %d visits: %s", tt.name, visits, show(got))
+			}
+		}
+	}
+	for visits := 1; visits < 1200; visits += 7 { // elements of lists do move here, but none is new
+		c.visits = visits
+		for _, d := range c.Compare(t.Context(), getOrder, jsonResponse(`{"keyed":`+list(0, 1)+`}`), jsonResponse(`{"keyed":`+list(99, -1)+`}`)).Differences {
+			if d.Kind != result.KindOrder {
+				t.Fatalf("keyed, after %d visits: %s", visits, d.Kind)
+			}
+		}
+	}
+}
+
+func TestUnorderedWithTolerance(t *testing.T) {
+	cfg := Config{Unordered: rules(".body, .body[].l, .body[].in"), Tolerance: []Tolerance{{Rule: rules(".body[], .body[].p, .body[].q, .body[].l[], .body[].in[].p")[0], Limit: "0.01"}}}
+	order := func(a, b string) string { return ".body order " + a + " -> " + b + " [0]" }
+	for _, c := range []struct {
+		name, a, b string
+		want       []string
+	}{
+		{"numbers", `[1,5,9]`, `[5,9,1]`, []string{"ignored", order(`[1,5,9]`, `[5,9,1]`)}},
+		{"numbers, nearly", `[1,5,9]`, `[5.01,9,0.99]`, []string{"ignored", order(`[1,5,9]`, `[5.01,9,0.99]`), `.body[] value 1 -> 0.99 [1]`}},
+		{"chain", `[1.00,1.01]`, `[1.02,1.01]`, []string{"ignored", order(`[1.00,1.01]`, `[1.02,1.01]`), `.body[] value 1.00 -> 1.01 [1]`}},
+		{"one is off", `[1,5,9]`, `[9.5,1,5]`, []string{"mismatched", order(`[1,5,9]`, `[9.5,1,5]`), `.body[] value 9 -> 9.5`}},
+		{"one too many", `[5,9]`, `[9,1,5]`, []string{"mismatched", order(`[5,9]`, `[9,1,5]`), `.body[] extra  -> 1`}},
+		{"one too few", `[9,1,5]`, `[5,9]`, []string{"mismatched", order(`[9,1,5]`, `[5,9]`), `.body[] missing 1 -> `}},
+		{"beyond float64", `[9007199254740993,9007199254740991]`, `[9007199254740991,9007199254740993]`,
+			[]string{"ignored", order(`[9007199254740993,9007199254740991]`, `[9007199254740991,9007199254740993]`)}},
+		{"objects", `[{"p":1},{"p":5}]`, `[{"p":5.001},{"p":1}]`, []string{"ignored", order(`[{"p":1},{"p":5}]`, `[{"p":5.001},{"p":1}]`), `.body[].p value 5 -> 5.001 [1]`}},
+		{"objects, members in another order", `[{"p":1,"q":2},{"p":2,"q":1}]`, `[{"q":1,"p":2},{"q":2,"p":1}]`,
+			[]string{"ignored", order(`[{"p":1,"q":2},{"p":2,"q":1}]`, `[{"q":1,"p":2},{"q":2,"p":1}]`)}},
+		{"objects, the first number says nothing", `[{"p":1.000,"q":7},{"p":1.001,"q":3}]`, `[{"p":1.000,"q":3},{"p":1.001,"q":7}]`,
+			[]string{"ignored", order(`[{"p":1.000,"q":7},{"p":1.001,"q":3}]`, `[{"p":1.000,"q":3},{"p":1.001,"q":7}]`), `.body[].p value 1.000 -> 1.001 [1]`}},
+		{"lists inside", `[{"l":[1,9]},{"l":[5,7]}]`, `[{"l":[7,5]},{"l":[9,1]}]`,
+			[]string{"ignored", order(`[{"l":[1,9]},{"l":[5,7]}]`, `[{"l":[7,5]},{"l":[9,1]}]`), `.body[].l order [1,9] -> [9,1] [0]`}},
+		{"lists of objects inside", `[{"in":[{"p":1},{"p":9}]},{"in":[{"p":5},{"p":7}]}]`, `[{"in":[{"p":7},{"p":5}]},{"in":[{"p":9},{"p":1}]}]`,
+			[]string{"ignored", order(`[{"in":[{"p":1},{"p":9}]},{"in":[{"p":5},{"p":7}]}]`, `[{"in":[{"p":7},{"p":5}]},{"in":[{"p":9},{"p":1}]}]`), `.body[].in order [{"p":1},{"p":9}] -> [{"p":9},{"p":1}] [0]`}},
+		{"lists inside, one is off", `[{"l":[1,9]}]`, `[{"l":[9,2]}]`, []string{"mismatched", `.body[].l order [1,9] -> [9,2] [0]`, `.body[].l[] value 1 -> 2`}},
+	} {
+		t.Run(c.name, func(t *testing.T) { check(t, cfg, jsonResponse(c.a), jsonResponse(c.b), c.want...) })
+	}
+}
+
+// Whatever the order and within the tolerance, a list is like itself.
+func TestShuffledBagsAreTheSame(t *testing.T) {
+	cfg := Config{Unordered: rules(".body"), Tolerance: []Tolerance{{Rule: rules(".body[], .body[].p, .body[].q")[0], Limit: "0.5"}}}
+	c := must(New(cfg))
+	rng := rand.New(rand.NewPCG(1, 2))
+	for round := range 200 {
+		n := 1 + rng.IntN(60)
+		var a, b []string
+		for range n {
+			p, q := rng.IntN(40), rng.IntN(40)
+			d := float64(rng.IntN(11)-5) / 10
+			if round%2 == 0 {
+				a, b = append(a, fmt.Sprint(p)), append(b, fmt.Sprint(float64(p)+d))
+				continue
+			}
+			a = append(a, fmt.Sprintf(`{"p":%d,"q":%d,"s":"x"}`, p, q))
+			b = append(b, fmt.Sprintf(`{"q":%d,"s":"x","p":%d}`, q, p))
+		}
+		rng.Shuffle(n, func(i, j int) { b[i], b[j] = b[j], b[i] })
+		x, y := "["+strings.Join(a, ",")+"]", "["+strings.Join(b, ",")+"]"
+		for _, sides := range [][2]string{{x, y}, {y, x}} {
+			if got := c.Compare(t.Context(), getOrder, jsonResponse(sides[0]), jsonResponse(sides[1])); got.Outcome == result.PairMismatched || got.Outcome == result.PairInconclusive {
+				t.Fatalf("round %d: %s and %s: %s", round, sides[0], sides[1], show(got))
+			}
+		}
+	}
+}
+
+// A difference in a text shows its surroundings and nothing else of the text.
+func TestTextIsShownInPart(t *testing.T) {
+	far := strings.Repeat("far ", 1000)
+	got := must(New(Config{})).Compare(t.Context(), getOrder, response(200, "Content-Type: text/plain", "begin "+far+"one"+far), response(200, "Content-Type: text/plain", "begin "+far+"two"+far))
+	if len(got.Differences) != 1 || !reflect.DeepEqual(got.Differences[0].Keys, []string{"body"}) {
+		t.Fatalf("%s", show(got))
+	}
+	d := got.Differences[0]
+	for _, s := range []string{d.Baseline, d.Candidate} {
+		if len(s) > 420 || strings.Contains(s, "begin") {
+			t.Errorf("%d bytes are shown: %q", len(s), s)
+		}
 	}
 }
 

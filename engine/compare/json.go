@@ -31,7 +31,7 @@ func (w *walker) pair(a, b document.Node, p place) {
 	case document.Number:
 		w.numbers(a, b, p)
 	case document.String:
-		if !bytes.Equal(a.Text(), b.Text()) {
+		if !bytes.Equal(textOf(a), textOf(b)) {
 			w.nodes(result.KindValue, nil, a, b)
 		}
 	case document.List:
@@ -125,8 +125,11 @@ type rest struct {
 func (w *walker) members(a, b rest, p place) {
 	index := newMemberIndex(b)
 	for x, i := a.first, 0; i < a.n; x, i = x.Next(), i+1 {
-		if x.Superseded() || !w.spend(1) {
+		if x.Superseded() {
 			continue
+		}
+		if !w.spend(1) {
+			return // members that nobody looked for are not missing
 		}
 		if y, ok := index.take(w, x.Name()); ok {
 			w.member(x, y, p)
@@ -225,7 +228,7 @@ func (w *walker) same(a, b document.Node, p place) bool {
 		r := w.rule(p, toleranceRule, bothSides)
 		return r != nil && r.limit.allows(a.Raw(), b.Raw())
 	case document.String:
-		return bytes.Equal(a.Text(), b.Text())
+		return bytes.Equal(textOf(a), textOf(b))
 	case document.List:
 		return w.sameLists(a, b, p)
 	case document.Object:
@@ -239,7 +242,7 @@ func (w *walker) sameLists(a, b document.Node, p place) bool {
 		return false
 	}
 	if w.rule(p, unorderedRule, bothSides) != nil {
-		return w.hash(a, p, baselineSide) == w.hash(b, p, candidateSide)
+		return w.sameBags(a, b, p)
 	}
 	x, y := a.First(), b.First()
 	for i := range a.Len() {
@@ -249,6 +252,19 @@ func (w *walker) sameLists(a, b document.Node, p place) bool {
 		x, y = x.Next(), y.Next()
 	}
 	return true
+}
+
+// sameBags compares two lists whose order means nothing.
+func (w *walker) sameBags(a, b document.Node, p place) bool {
+	if !w.c.tolerant {
+		return w.hash(a, p, baselineSide) == w.hash(b, p, candidateSide)
+	}
+	nodes, hashes := len(w.lists.nodes), len(w.lists.hashes)
+	defer func() { w.lists.nodes, w.lists.hashes = w.lists.nodes[:nodes], w.lists.hashes[:hashes] }()
+
+	as, bs := w.elementsOf(a, baselineSide), w.elementsOf(b, candidateSide)
+	looseA, looseB, near := w.joinNear(&alignment{}, as, bs, p, w.hashesOf(as, p), w.hashesOf(bs, p))
+	return near && len(looseA)+len(looseB) == 0
 }
 
 func (w *walker) sameObjects(a, b document.Node, p place) bool {
@@ -283,7 +299,8 @@ func (w *walker) sameObjects(a, b document.Node, p place) bool {
 
 // hash gives equal numbers for values between which a walk would find nothing
 // that counts, and different ones for others: what rules excuse is left out, and
-// the order of members, and that of lists that are declared unordered.
+// the order of members, and that of lists that are declared unordered. Only
+// numbers with a tolerance are all alike to it.
 func (w *walker) hash(n document.Node, p place, side int) uint64 {
 	w.spend(1)
 	if w.rule(p, ignoreRule, side) != nil {
@@ -299,7 +316,7 @@ func (w *walker) hash(n document.Node, p place, side int) uint64 {
 		}
 		return mix(h, maphash.Bytes(w.c.seed, n.Raw()))
 	case document.String:
-		return mix(h, maphash.Bytes(w.c.seed, n.Text()))
+		return mix(h, maphash.Bytes(w.c.seed, textOf(n)))
 	case document.List:
 		return w.hashList(n, p, side, h)
 	case document.Object:

@@ -161,7 +161,7 @@ func (w *walker) align(as, bs elements, p place, unordered bool, keyed *rule) *a
 	}
 	ha, hb := w.hashesOf(as, p), w.hashesOf(bs, p)
 	if unordered {
-		return w.asBag(as, bs, ha, hb)
+		return w.asBag(as, bs, p, ha, hb)
 	}
 	return w.asSequence(ha, hb)
 }
@@ -310,9 +310,14 @@ func (al *alignment) inOrder(as, bs []int) {
 
 // asBag joins elements that are the same, wherever they stand, and then objects
 // and lists that are alike.
-func (w *walker) asBag(as, bs elements, ha, hb []uint64) *alignment {
+func (w *walker) asBag(as, bs elements, p place, ha, hb []uint64) *alignment {
 	al := &alignment{}
-	looseA, looseB := al.joinSame(positions(len(ha)), positions(len(hb)), ha, hb)
+	var looseA, looseB []int
+	if w.c.tolerant {
+		looseA, looseB, _ = w.joinNear(al, as, bs, p, ha, hb)
+	} else {
+		looseA, looseB = al.joinSame(positions(len(ha)), positions(len(hb)), ha, hb)
+	}
 	al.moved = outOfOrder(al.pairs)
 	taken := make([]bool, len(looseB))
 	var alone []int

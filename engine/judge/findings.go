@@ -131,48 +131,125 @@ func (j *Judge) compared() map[string]int64 {
 
 // conclude gives the verdict and its reason.
 func (j *Judge) conclude(f *Findings) {
-	failures, answered, interrupted := j.baselineEnds()
-	failed := count(failures)
-	tooMany := float64(failed) > j.cfg.MaxBaselineFailures*float64(failed+answered)
+	ends := j.baselineEnds()
+	failed := count(ends.failures)
+	known := failed + ends.answered
 
 	f.Verdict, f.Reason = overall(f.Gates, f.Outcomes.Total)
 	switch {
 	case f.Outcomes.Total == 0:
 		f.Verdict, f.Reason = result.Inconclusive, "no traffic was replayed"
-	case answered == 0 && failed > 0:
-		f.Verdict, f.Reason = result.Error, "the baseline never answered: "+breakdown(failures, "pair")
-	case answered == 0:
-		f.Verdict, f.Reason = result.Inconclusive, "the run was interrupted before the baseline answered: "+result.Plural(interrupted, "pair")
-	case tooMany:
+	case float64(ends.starved) > j.cfg.MaxUnjudged*float64(f.Outcomes.Total):
+		f.Verdict, f.Reason = result.Error, fmt.Sprintf(
+			"%s of %s could not be sent, because this machine had no sockets or ports left: raise `ulimit -n`, or lower max_in_flight",
+			result.FormatCount(ends.starved), result.Plural(f.Outcomes.Total, "pair"))
+	case ends.answered == 0 && failed > 0:
+		f.Verdict, f.Reason = result.Error, "the baseline never answered: "+breakdown(ends.failures, "pair")
+	case ends.answered == 0:
+		f.Verdict, f.Reason = result.Inconclusive, "the run was interrupted before the baseline answered: "+result.Plural(ends.interrupted, "pair")
+	case float64(failed) > j.cfg.MaxBaselineFailures*float64(known):
 		text := fmt.Sprintf("the baseline gave no complete response to %s of %s (%s), and more than %s is too many for a verdict",
-			result.FormatCount(failed), result.Plural(failed+answered, "pair"),
-			result.FormatShare(float64(failed)/float64(failed+answered), result.Digits),
+			result.FormatCount(failed), result.Plural(known, "pair"),
+			result.FormatShare(float64(failed)/float64(known), result.Digits),
 			result.FormatShare(j.cfg.MaxBaselineFailures, result.Digits))
-		if f.Verdict < result.Inconclusive {
-			f.Verdict, f.Reason = result.Inconclusive, text
-		}
-		f.warn(text + ": " + breakdown(failures, "pair"))
+		f.doubt(text)
+		f.warn(text + ": " + breakdown(ends.failures, "pair"))
+	}
+	j.concludeRefusals(f, ends)
+}
+
+// doubt makes the verdict inconclusive where it would be better.
+func (f *Findings) doubt(reason string) {
+	if f.Verdict < result.Inconclusive {
+		f.Verdict, f.Reason = result.Inconclusive, reason
 	}
 }
 
+// Shares of the baseline's complete responses that may be refusals or errors.
+// Two builds that turn everything down agree in every pair, and it means
+// nothing.
+const (
+	notedRefusals   = 0.05 // from here on a note says so
+	refusalsAreMost = 0.5  // and from here on there is nothing to pass
+)
+
+// concludeRefusals looks at what the baseline answered: 401, 403, and 500 or
+// more.
+func (j *Judge) concludeRefusals(f *Findings, ends baselineEnds) {
+	refused := count(ends.refusals)
+	share := float64(refused) / float64(max(ends.answered, 1))
+	if share <= notedRefusals {
+		return
+	}
+	text := fmt.Sprintf("the baseline refused or failed %s of %s that it answered (%s): status %s; ",
+		result.FormatCount(refused), result.Plural(ends.answered, "request"), result.FormatShare(share, result.Digits), tally(ends.refusals)) +
+		j.mend(ends.refusals)
+	if share > refusalsAreMost {
+		f.doubt(text)
+	}
+	f.warn(text)
+}
+
+// mend says what to do about refusals.
+func (j *Judge) mend(refusals map[string]int64) string {
+	denied := refusals["401"] + refusals["403"]
+	switch {
+	case j.cfg.BaselineRecorded:
+		return "the recording is of a service that did not serve: record another one, or leave these requests out in select"
+	case 2*denied < count(refusals):
+		return "mend the baseline, or leave these requests out in select"
+	}
+	return "scrubbed credentials are the usual cause: give the target a test credential with headers = { authorization = var.token }"
+}
+
+// tally lists counts, the largest first: "401 x 30, 500 x 2".
+func tally(counts map[string]int64) string {
+	var parts []string
+	for _, k := range largestFirst(counts) {
+		parts = append(parts, k+" x "+result.FormatCount(counts[k]))
+	}
+	return strings.Join(parts, ", ")
+}
+
 // baselineEnds counts how the baseline ended its requests.
-func (j *Judge) baselineEnds() (failures map[string]int64, answered, interrupted int64) {
-	failures = map[string]int64{}
-	for r := range j.rows.all() {
-		text := ""
-		if r.baselineFailure > 0 {
-			text = j.failures.text[r.baselineFailure]
+type baselineEnds struct {
+	answered    int64
+	refusals    map[string]int64 // of them, by status
+	failures    map[string]int64 // no complete response, by what went wrong
+	interrupted int64
+	starved     int64 // pairs that could not be sent to one side or the other
+}
+
+func (j *Judge) baselineEnds() baselineEnds {
+	ends := baselineEnds{failures: map[string]int64{}}
+	refused := map[uint16]int64{}
+	failure := func(id uint8) traffic.Failure {
+		if id == 0 {
+			return traffic.NoFailure
 		}
-		switch text {
-		case string(traffic.NoFailure):
-			answered++
-		case string(traffic.Interrupted):
-			interrupted++
+		return traffic.Failure(j.failures.text[id])
+	}
+	for r := range j.rows.all() {
+		f := failure(r.baselineFailure)
+		ends.starved += one(f == traffic.NoResources || failure(r.candidateFailure) == traffic.NoResources)
+		switch f {
+		case traffic.NoFailure:
+			ends.answered++
+			if s := r.baselineStatus; s == 401 || s == 403 || s >= 500 {
+				refused[s]++
+			}
+		case traffic.Interrupted:
+			ends.interrupted++
+		case traffic.NoResources:
 		default:
-			failures[text]++
+			ends.failures[string(f)]++
 		}
 	}
-	return failures, answered, interrupted
+	ends.refusals = make(map[string]int64, len(refused))
+	for status, n := range refused {
+		ends.refusals[strconv.Itoa(int(status))] = n
+	}
+	return ends
 }
 
 func count(m map[string]int64) (n int64) {
@@ -185,9 +262,7 @@ func count(m map[string]int64) (n int64) {
 // breakdown lists counts, the largest first: "timed out (12 pairs), connection
 // reset (1 pair)".
 func breakdown(counts map[string]int64, noun string) string {
-	keys := slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
-		return cmp.Or(cmp.Compare(counts[b], counts[a]), strings.Compare(a, b))
-	})
+	keys := largestFirst(counts)
 	var parts []string
 	for i, k := range keys {
 		if i == 5 {
@@ -197,6 +272,13 @@ func breakdown(counts map[string]int64, noun string) string {
 		parts = append(parts, fmt.Sprintf("%s (%s)", k, result.Plural(counts[k], noun)))
 	}
 	return strings.Join(parts, ", ")
+}
+
+// largestFirst gives the keys of counts, those of equal counts by name.
+func largestFirst(counts map[string]int64) []string {
+	return slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
+		return cmp.Or(cmp.Compare(counts[b], counts[a]), strings.Compare(a, b))
+	})
 }
 
 // overall merges the verdicts of the gates.
@@ -265,6 +347,7 @@ func (j *Judge) annotate(f *Findings, leftOut int64) {
 		f.Notes = append(f.Notes, note)
 	}
 	j.warnUnwatched(f)
+	j.warnUncompared(f)
 	if leftOut > 0 {
 		f.Notes = append(f.Notes, result.Note{Severity: "info", Text: fmt.Sprintf(
 			"%s are listed; %s at other places are counted but not listed",
@@ -290,4 +373,14 @@ func (j *Judge) warnUnwatched(f *Findings) {
 	if n := f.Outcomes.Mismatched; n > 0 && !watched(MismatchesRate) {
 		f.warn(result.Plural(n, "pair") + " mismatched, and no gate looks at mismatches.rate")
 	}
+}
+
+// warnUncompared speaks up when all pairs differ and rules excuse the whole
+// body of each: they agree then, whatever the candidate answers.
+func (j *Judge) warnUncompared(f *Findings) {
+	o := f.Outcomes
+	if j.uncompared == 0 || j.uncompared < o.Matched+o.Ignored+o.Mismatched {
+		return
+	}
+	f.warn("every pair differs, and every difference is excused by " + breakdown(j.excuses, "pair") + "; the audit compared nothing there")
 }

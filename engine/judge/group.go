@@ -21,7 +21,7 @@ type group struct {
 	values []string // in the order of the gate's Per
 	pairs  int64
 
-	finished int64 // neither side was interrupted
+	finished int64 // neither side was broken off by the run itself
 	failed   int64 // of them
 
 	known  int64 // the candidate's end is known
@@ -42,21 +42,22 @@ type group struct {
 
 // end is how the request to one side ended.
 type end struct {
-	complete    bool
-	interrupted bool
-	known       bool // it says something about the side
-	isError     bool
+	complete bool
+	ours     bool // broken off by the run, or never sent for want of sockets
+	known    bool // it says something about the side
+	isError  bool
 }
 
 // ends tells for each number of a failure what it means. A request that the
-// run itself broke off says nothing about the target, and what was not
-// recorded says nothing about the baseline.
+// run itself broke off or could not send says nothing about the target, and
+// what was not recorded says nothing about the baseline.
 func (j *Judge) ends() []end {
 	ends := []end{{complete: true, known: true}}
 	for _, text := range j.failures.text[min(1, j.failures.len()):] {
 		f := traffic.Failure(text)
-		known := f != traffic.Interrupted && f != traffic.NotRecorded
-		ends = append(ends, end{interrupted: f == traffic.Interrupted, known: known, isError: known})
+		ours := f == traffic.Interrupted || f == traffic.NoResources
+		known := !ours && f != traffic.NotRecorded
+		ends = append(ends, end{ours: ours, known: known, isError: known})
 	}
 	return ends
 }
@@ -158,7 +159,7 @@ func (j *Judge) split(per []string) (find func(*row) *group, groups []*group) {
 
 func (g *group) count(r *row, baseline, candidate end) {
 	g.pairs++
-	if !baseline.interrupted && !candidate.interrupted {
+	if !baseline.ours && !candidate.ours {
 		g.finished++
 		g.failed += one(r.outcome == result.PairFailed)
 	}
@@ -171,7 +172,7 @@ func (g *group) count(r *row, baseline, candidate end) {
 			g.baselineErrors += one(baseline.isError)
 		}
 	}
-	if !baseline.complete || candidate.interrupted {
+	if !baseline.complete || candidate.ours {
 		return
 	}
 	if r.outcome >= result.PairInconclusive {

@@ -9,14 +9,16 @@
 //
 // The judge decides nothing without evidence. Without samples, with fewer
 // than the metric needs, or with a baseline that failed too often to be a
-// measure, the verdict is inconclusive, and a baseline that never answered is
-// an error.
+// measure, the verdict is inconclusive, and so it is with a baseline that
+// answered but refused what it was asked. A baseline that never answered is an
+// error, and so is a machine that could not send the requests.
 package judge
 
 import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -102,9 +104,18 @@ type SideFacts struct {
 
 // Diff is one difference of a pair.
 type Diff struct {
+	// Path goes into reports and fingerprints as it is, so whoever adds the pair
+	// has scrubbed it: a key of a body may be somebody's address. It is also by
+	// this path that differences of different pairs are the same.
 	Path      string
 	Kind      result.DiffKind
-	IgnoredBy string // the rule that excuses it; "" when it counts
+	IgnoredBy string // the rule that excuses it, "ignore .body.etag"; "" when it counts
+}
+
+// whole reports whether d stands for all of a response or of its body, which
+// a rule left out of the comparison.
+func (d *Diff) whole() bool {
+	return (d.Path == "." || d.Path == ".body") && strings.HasPrefix(d.IgnoredBy, "ignore ")
 }
 
 // Judge collects pairs. Its methods may be called by many goroutines.
@@ -119,6 +130,8 @@ type Judge struct {
 	values      names // cohort values of a pair, joined
 	failures    names
 	reasons     map[string]int64 // of inconclusive pairs
+	uncompared  int64            // ignored pairs of which a rule left the whole body out
+	excuses     map[string]int64 // the rules that did, with their pairs
 	differences differences
 
 	mismatched, failed, done atomic.Int64
@@ -131,7 +144,7 @@ type Judge struct {
 func New(cfg Config, cohorts []string) (*Judge, error) {
 	cfg.MaxBaselineFailures = tolerance(cfg.MaxBaselineFailures)
 	cfg.MaxUnjudged = tolerance(cfg.MaxUnjudged)
-	j := &Judge{cfg: cfg, cohorts: slices.Clone(cohorts), reasons: map[string]int64{}}
+	j := &Judge{cfg: cfg, cohorts: slices.Clone(cohorts), reasons: map[string]int64{}, excuses: map[string]int64{}}
 	for _, g := range cfg.Gates {
 		c, err := compile(g, j.cohorts)
 		if err != nil {
@@ -170,6 +183,7 @@ func (j *Judge) Add(p *Pair) {
 		j.reasons[cmp.Or(p.Reason, "no reason given")]++
 	}
 	j.differences.add(p)
+	j.excuse(p)
 
 	j.done.Add(1)
 	switch p.Outcome {
@@ -178,6 +192,19 @@ func (j *Judge) Add(p *Pair) {
 	case result.PairFailed:
 		j.failed.Add(1)
 	}
+}
+
+// excuse counts a pair whose body was left out of the comparison as a whole.
+func (j *Judge) excuse(p *Pair) {
+	if p.Outcome != result.PairIgnored {
+		return
+	}
+	i := slices.IndexFunc(p.Differences, func(d Diff) bool { return d.whole() })
+	if i < 0 {
+		return
+	}
+	j.uncompared++
+	j.excuses[p.Differences[i].IgnoredBy]++
 }
 
 // Live gives counts of the pairs so far, for a progress display.

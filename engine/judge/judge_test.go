@@ -353,6 +353,143 @@ func TestNotes(t *testing.T) {
 	}
 }
 
+// answered is a pair in which both sides answered with a status.
+func answered(baseline, candidate int) Pair {
+	p := ok(10, 10)
+	p.Baseline.Status, p.Candidate.Status = baseline, candidate
+	if baseline != candidate {
+		p.Outcome = result.PairMismatched
+	}
+	return p
+}
+
+// Two builds that refuse everything agree, and nothing was audited.
+func TestRefusals(t *testing.T) {
+	behaviour := Gate{Name: "behaviour", Metric: MismatchesRate, Max: at(0, "0%")}
+	const credential = "; scrubbed credentials are the usual cause: give the target a test credential with headers = { authorization = var.token }"
+	tests := []struct {
+		name    string
+		record  bool
+		pairs   []Pair
+		verdict result.Verdict
+		text    string // of the warning and, where the verdict is inconclusive, of the reason
+	}{
+		{"all denied", false, times(30, answered(401, 401)), result.Inconclusive,
+			"the baseline refused or failed 30 of 30 requests that it answered (100%): status 401 x 30" + credential},
+		{"all broken", false, times(30, answered(500, 500)), result.Inconclusive,
+			"the baseline refused or failed 30 of 30 requests that it answered (100%): status 500 x 30; mend the baseline, or leave these requests out in select"},
+		{"all denied in the recording", true, times(30, answered(403, 403)), result.Inconclusive,
+			"the baseline refused or failed 30 of 30 requests that it answered (100%): status 403 x 30; the recording is of a service that did not serve: record another one, or leave these requests out in select"},
+		{"more than half", false, join(times(51, answered(401, 401)), times(49, ok(1, 1))), result.Inconclusive,
+			"the baseline refused or failed 51 of 100 requests that it answered (51%): status 401 x 51" + credential},
+		{"half", false, join(times(40, answered(401, 401)), times(10, answered(503, 503)), times(50, ok(1, 1))), result.Pass,
+			"the baseline refused or failed 50 of 100 requests that it answered (50%): status 401 x 40, 503 x 10" + credential},
+		{"a few", false, join(times(5, answered(401, 401)), times(95, ok(1, 1))), result.Pass, ""},
+		{"other refusals", false, times(30, answered(404, 404)), result.Pass, ""},
+		{"a limit broken beats it", false, times(30, answered(401, 200)), result.Fail,
+			"the baseline refused or failed 30 of 30 requests that it answered (100%): status 401 x 30" + credential},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			f := finish(t, Config{Gates: []Gate{behaviour}, BaselineRecorded: tt.record}, nil, tt.pairs)
+			if f.Verdict != tt.verdict || f.Verdict == result.Inconclusive && f.Reason != tt.text {
+				t.Errorf("%v: %s", f.Verdict, f.Reason)
+			}
+			var warnings []string
+			for _, n := range f.Notes {
+				warnings = append(warnings, n.Text)
+			}
+			if got := strings.Join(warnings, "\n"); got != tt.text {
+				t.Errorf("warnings %q, want %q", got, tt.text)
+			}
+		})
+	}
+}
+
+// What this machine could not send says nothing about either side.
+func TestNoResources(t *testing.T) {
+	starved := func(baseline, candidate traffic.Failure) Pair {
+		p := failed(baseline, candidate)
+		p.Outcome, p.Reason = result.PairInconclusive, "this machine had no sockets or ports left"
+		return p
+	}
+	gates := []Gate{
+		{Name: "errors", Metric: ErrorsRate, Max: at(0, "0%")},
+		{Name: "failures", Metric: FailuresRate, Max: at(0, "0%")},
+		{Name: "behaviour", Metric: MismatchesRate, Max: at(0, "0%")},
+	}
+	const reason = " could not be sent, because this machine had no sockets or ports left: raise `ulimit -n`, or lower max_in_flight"
+	tests := []struct {
+		name    string
+		pairs   []Pair
+		verdict result.Verdict
+		reason  string
+	}{
+		{"few at the candidate", join(times(95, ok(1, 1)), times(5, starved("", traffic.NoResources))), result.Pass, "all 3 gate results are within the limits over 100 pairs"},
+		{"few at the baseline", join(times(95, ok(1, 1)), times(5, starved(traffic.NoResources, ""))), result.Pass, "all 3 gate results are within the limits over 100 pairs"},
+		{"many, on either side", join(times(94, ok(1, 1)), times(3, starved(traffic.NoResources, "")), times(3, starved("", traffic.NoResources))), result.Error, "6 of 100 pairs" + reason},
+		{"all", times(3, starved(traffic.NoResources, traffic.NoResources)), result.Error, "3 of 3 pairs" + reason},
+		{"many, and a limit broken", join(times(4, answered(200, 500)), times(6, starved("", traffic.NoResources))), result.Error, "6 of 10 pairs" + reason},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			f := finish(t, Config{Gates: gates}, nil, tt.pairs)
+			if f.Verdict != tt.verdict || f.Reason != tt.reason {
+				t.Errorf("got  %v: %s\nwant %v: %s", f.Verdict, f.Reason, tt.verdict, tt.reason)
+			}
+		})
+	}
+	f := finish(t, Config{Gates: gates}, nil, tests[2].pairs)
+	want := map[string]int64{"errors": 97, "failures": 94, "behaviour": 94}
+	for _, g := range f.Gates {
+		if g.Samples != want[g.Name] || g.Verdict != result.Pass {
+			t.Errorf("%s: %v, %d samples, want %d", g.Name, g.Verdict, g.Samples, want[g.Name])
+		}
+	}
+	if e := f.Endpoints[0]; e.Baseline.Errors+e.Candidate.Errors != 0 {
+		t.Errorf("errors are laid to a side: %+v", e)
+	}
+}
+
+func TestNothingCompared(t *testing.T) {
+	behaviour := Gate{Name: "behaviour", Metric: MismatchesRate, Max: at(0, "0%")}
+	excused := func(path, by string, kind result.DiffKind) Pair {
+		p := outcome(result.PairIgnored)
+		p.Differences = []Diff{{Path: `.headers.etag`, Kind: result.KindHeader, IgnoredBy: "ignore .headers.etag"}, {Path: path, Kind: kind, IgnoredBy: by}}
+		return p
+	}
+	body := excused(".body", "ignore .body", result.KindValue)
+	const said = "every pair differs, and every difference is excused by "
+	tests := []struct {
+		name  string
+		pairs []Pair
+		want  string
+	}{
+		{"the body of every pair", times(30, body), said + "ignore .body (30 pairs); the audit compared nothing there"},
+		{"every response", times(2, excused(".", "ignore .", result.KindValue)), said + "ignore . (2 pairs); the audit compared nothing there"},
+		{"two rules", join(times(2, body), times(1, excused(".", "ignore select(.status == 200)", result.KindValue))),
+			said + "ignore .body (2 pairs), ignore select(.status == 200) (1 pair); the audit compared nothing there"},
+		{"one pair matched", join(times(29, body), times(1, ok(1, 1))), ""},
+		{"a part of every body", times(30, excused(".body.at", "ignore .body.at", result.KindValue)), ""},
+		{"the order of every body", times(30, excused(".body", "unordered .body", result.KindOrder)), ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var got []string
+			for _, n := range finish(t, Config{Gates: []Gate{behaviour}}, nil, tt.pairs).Notes {
+				got = append(got, n.Severity+": "+n.Text)
+			}
+			want := tt.want
+			if want != "" {
+				want = "warning: " + want
+			}
+			if text := strings.Join(got, "\n"); text != want {
+				t.Errorf("got %q, want %q", text, want)
+			}
+		})
+	}
+}
+
 func TestNewRejects(t *testing.T) {
 	limit := at(1, "1")
 	tests := []struct {
@@ -481,7 +618,7 @@ func TestQuantileIsNearestRank(t *testing.T) {
 
 // random makes pairs of all sorts.
 func random(rng *rand.Rand, n int) []Pair {
-	failures := []traffic.Failure{"", "", "", "", "", "", traffic.TimedOut, traffic.Refused, traffic.Interrupted}
+	failures := []traffic.Failure{"", "", "", "", "", "", traffic.TimedOut, traffic.Refused, traffic.Interrupted, traffic.NoResources}
 	pairs := make([]Pair, n)
 	for i := range pairs {
 		seq := int64(i)

@@ -23,7 +23,7 @@ import (
 )
 
 // Timeout is the deadline of one evaluation.
-const Timeout = 250 * time.Millisecond
+const Timeout = 2 * time.Second
 
 // maxPaths bounds what one evaluation of a path expression may yield.
 const maxPaths = 100_000

@@ -16,6 +16,7 @@ const (
 	maxBroken    = 6
 	maxPlaces    = 4 // of one gate, after its worst one
 	maxEndpoints = 10
+	maxStatuses  = 4  // of one side of an endpoint
 	maxDiffs     = 12 // in all
 	maxPerPlace  = 4  // of one endpoint
 	maxIgnored   = 5
@@ -205,9 +206,53 @@ func (p *page) endpoints(endpoints []result.Endpoint) {
 			{"-> " + latency(e.Candidate.LatencyNS.P95), plain},
 		})
 	}
-	p.table([]column{{head: "endpoint", flex: true}, {head: "pairs", right: true}, {head: "mismatched", right: true},
-		{head: "errors", right: true}, {}, {head: "p95", right: true}, {}}, rows)
+	p.tableWith([]column{{head: "endpoint", flex: true}, {head: "pairs", right: true}, {head: "mismatched", right: true},
+		{head: "errors", right: true}, {}, {head: "p95", right: true}, {}}, rows, func(row int) { p.statuses(&endpoints[row]) })
 	p.more(2, len(endpoints)-maxEndpoints, "endpoint")
+}
+
+// statuses writes what an endpoint answered with, where that says something:
+// where not most of it is a success, or where what is none is not the same at
+// both sides.
+func (p *page) statuses(e *result.Endpoint) {
+	b, c := e.Baseline.Statuses, e.Candidate.Statuses
+	apart := slices.ContainsFunc(append(slices.Collect(maps.Keys(b)), slices.Collect(maps.Keys(c))...), func(status string) bool {
+		return !success(status) && b[status] != c[status]
+	})
+	if !apart && mostlySuccess(b) && mostlySuccess(c) {
+		return
+	}
+	p.hanging("    status  ", statusCounts(b)+" -> "+statusCounts(c), alarm(apart))
+}
+
+func success(status string) bool {
+	return strings.HasPrefix(status, "2") || strings.HasPrefix(status, "3")
+}
+
+func mostlySuccess(statuses map[string]int64) bool {
+	var all, good int64
+	for status, n := range statuses {
+		all += n
+		if success(status) {
+			good += n
+		}
+	}
+	return 2*good >= all
+}
+
+// statusCounts lists statuses, the most frequent first: "401 x 30, 200 x 2".
+func statusCounts(statuses map[string]int64) string {
+	keys := slices.SortedFunc(maps.Keys(statuses), func(a, b string) int {
+		return cmp.Or(cmp.Compare(statuses[b], statuses[a]), strings.Compare(a, b))
+	})
+	var parts []string
+	for _, k := range keys[:min(len(keys), maxStatuses)] {
+		parts = append(parts, k+" x "+result.FormatCount(statuses[k]))
+	}
+	if n := len(keys) - maxStatuses; n > 0 {
+		parts = append(parts, fmt.Sprintf("%d more", n))
+	}
+	return cmp.Or(strings.Join(parts, ", "), "none")
 }
 
 func alarm(on bool) style {

@@ -161,6 +161,11 @@ const gap = 2
 
 // table writes rows under their heads. Columns without content are left out.
 func (p *page) table(cols []column, rows [][]span) {
+	p.tableWith(cols, rows, func(int) {})
+}
+
+// tableWith writes a table and calls below behind each of its rows.
+func (p *page) tableWith(cols []column, rows [][]span, below func(row int)) {
 	widths := make([]int, len(cols))
 	for i := range cols {
 		for _, row := range rows {
@@ -175,8 +180,10 @@ func (p *page) table(cols []column, rows [][]span) {
 	for i, c := range cols {
 		heads[i] = span{c.head, faint}
 	}
-	for _, row := range append([][]span{heads}, rows...) {
+	p.row(cols, widths, heads)
+	for i, row := range rows {
 		p.row(cols, widths, row)
+		below(i)
 	}
 }
 

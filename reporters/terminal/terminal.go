@@ -42,28 +42,47 @@ func (r *Reporter) Report(w io.Writer, run *result.Run) error {
 		if i > 0 {
 			p.blank()
 		}
-		p.audit(&run.Audits[i])
+		p.audit(&run.Audits[i], run.Interrupted && lastBegun(run.Audits) == i)
 	}
 	p.summary(run)
 	_, err := w.Write(p.out.Bytes())
 	return err
 }
 
-func (p *page) audit(a *result.Audit) {
-	p.verdict(a)
+// lastBegun is the last audit that read anything; -1 is none. Audits run one
+// after the other, so it is the one in which a run was interrupted.
+func lastBegun(audits []result.Audit) int {
+	for i := len(audits) - 1; i >= 0; i-- {
+		if audits[i].Traffic.Read > 0 {
+			return i
+		}
+	}
+	return -1
+}
+
+func (p *page) audit(a *result.Audit, interrupted bool) {
+	p.verdict(a, interrupted)
 	p.gates(a.Gates)
 	p.endpoints(a.Endpoints)
 	p.differences(a)
 	p.traffic(a)
 	p.notes(a)
-	p.next(a)
+	p.next(a, interrupted)
 }
 
 // verdict answers the first question: may it ship.
-func (p *page) verdict(a *result.Audit) {
-	p.line(span{strings.ToUpper(a.Verdict.String()), styleOf(a.Verdict)}, span{"  " + a.Name, strong})
+func (p *page) verdict(a *result.Audit, interrupted bool) {
+	word, cut := strings.ToUpper(a.Verdict.String()), ""
+	if interrupted {
+		cut = "  interrupted after " + result.Plural(a.Outcomes.Total, "pair")
+	}
+	name := shorten(clean(a.Name), p.width-columns(word)-2-columns(cut))
+	p.line(span{word, styleOf(a.Verdict)}, span{"  " + name, strong}, span{cut, doubtful})
 	if a.Reason != "" {
 		p.text(2, a.Reason, plain)
+	}
+	if text := losses(&a.Traffic); text != "" {
+		p.text(2, text, doubtful)
 	}
 	p.blank()
 	p.field("baseline", target(a.Baseline), plain)
@@ -82,6 +101,26 @@ func (p *page) verdict(a *result.Audit) {
 			result.FormatCount(o.Failed), result.FormatCount(o.Inconclusive))
 	}
 	p.field("pairs", text, plain)
+}
+
+// notedLoss is the share of a recording's requests that may be lost before the
+// head of a report says so.
+const notedLoss = 0.05
+
+// losses says how many requests of the recording were of no use, "" when they
+// are few.
+func losses(t *result.Traffic) string {
+	lost := t.Malformed + t.TruncatedRequests + t.ScrubDropped
+	all := t.Read + t.Malformed + t.TruncatedRequests
+	if float64(lost) <= notedLoss*float64(all) {
+		return ""
+	}
+	return fmt.Sprintf("%s of %s of the recording could not be used: %s",
+		result.FormatCount(lost), result.Plural(all, "request"), counts([]counted{
+			{t.Malformed, "malformed"},
+			{t.TruncatedRequests, "truncated"},
+			{t.ScrubDropped, "dropped by the scrubber"},
+		}))
 }
 
 func target(t result.Target) string {
@@ -111,9 +150,9 @@ func (p *page) traffic(a *result.Audit) {
 	}), plain)
 	p.field("unreadable", counts([]counted{
 		{t.Malformed, "malformed"},
-		{t.OrphanResponses, "without their request"},
+		{t.OrphanResponses, responses(t.OrphanResponses) + " without request"},
 		{t.Truncated, "truncated"},
-		{t.ReplayedResponses, "replayed responses"},
+		{t.ReplayedResponses, responses(t.ReplayedResponses) + " to a replay"},
 		{t.NotHTTP, "not HTTP"},
 		{t.ForeignHost, "for other hosts"},
 	}), plain)
@@ -122,6 +161,13 @@ func (p *page) traffic(a *result.Audit) {
 	}
 	p.scrub(&a.Scrub)
 	p.load(a)
+}
+
+func responses(n int64) string {
+	if n == 1 {
+		return "response"
+	}
+	return "responses"
 }
 
 // counted is a number and what it counts.

@@ -154,6 +154,131 @@ func TestUnbalancedTrafficIsSaid(t *testing.T) {
 	}
 }
 
+// report renders what edit makes of the audit of a fixture.
+func report(t *testing.T, fixture string, edit func(*result.Run, *result.Audit)) string {
+	t.Helper()
+	run := load(t, fixture)
+	edit(run, &run.Audits[0])
+	return strings.Join(strings.Fields(render(t, New(false, 0), run)), " ")
+}
+
+func TestNext(t *testing.T) {
+	first := func(path string, kind result.DiffKind) func(*result.Run, *result.Audit) {
+		return func(_ *result.Run, a *result.Audit) { a.Differences[0].Path, a.Differences[0].Kind = path, kind }
+	}
+	failed := func(reason string) func(*result.Run, *result.Audit) {
+		return func(_ *result.Run, a *result.Audit) {
+			a.Verdict, a.Reason = result.Error, reason
+			a.Traffic, a.Outcomes, a.Endpoints, a.Gates = result.Traffic{}, result.Outcomes{}, nil, nil
+		}
+	}
+	for _, tt := range []struct {
+		name, fixture string
+		edit          func(*result.Run, *result.Audit)
+		want, not     string
+	}{
+		{"a field", "fail", first(".body.total", result.KindValue), `ignore = [".body.total"]`, "unordered ="},
+		{"order", "fail", first(".body.items", result.KindOrder), `unordered = [".body.items"]`, "ignore ="},
+		{"order of the whole body", "fail", first(".body", result.KindOrder), `unordered = [".body"]`, "ignore ="},
+		{"status", "fail", first(".status", result.KindStatus), "Look at its example first", "ignore ="},
+		{"whole body", "fail", first(".body", result.KindType), "Look at its example first", "ignore ="},
+		{"elements of the body", "fail", first(".body[]", result.KindValue), "Look at its example first", "ignore ="},
+		{"binary body", "fail", first(".body.sha256", result.KindValue), "Look at its example first", "ignore ="},
+		{"header", "fail", first(".headers.location", result.KindHeader), "Run this audit again", "ignore ="},
+		{"wrong path", "error", failed("source.gor.peak: no file matches traffic/peak.gor"), "Check the source block", "baseline answers"},
+		{"junk", "error", func(run *result.Run, a *result.Audit) {
+			failed("there is no exchange in the source, only 9 malformed")(run, a)
+			a.Traffic.Records, a.Traffic.Malformed = 9, 9
+		}, "Check the source block", "baseline answers"},
+		{"no key", "error", failed("scrub: the environment variable KEY, which is to hold the key, is not set"), "ERROR", "Next"},
+		{"no sockets", "error", func(_ *result.Run, a *result.Audit) { a.Reason = "90 of 90 pairs could not be sent" }, "ERROR", "Next"},
+		{"baseline not there", "error", failed("the baseline target.stable (http://127.0.0.1:8080) cannot be reached: connection refused; nothing was sent"),
+			"Check that the baseline answers at http://127.0.0.1:8080", "source block"},
+		{"interrupted", "interrupted", func(*result.Run, *result.Audit) {}, "Let it come to its end:", "Replay more traffic"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if text := report(t, tt.fixture, tt.edit); !strings.Contains(text, tt.want) || strings.Contains(text, tt.not) {
+				t.Errorf("the report does not say %q, or does say %q:\n%s", tt.want, tt.not, text)
+			}
+		})
+	}
+}
+
+func TestInterruptionIsSaidAtTheTop(t *testing.T) {
+	text := report(t, "fail", func(run *result.Run, _ *result.Audit) { run.Interrupted = true })
+	if want := "FAIL checkout interrupted after 600 pairs "; !strings.HasPrefix(text, want) {
+		t.Errorf("the report does not begin with %q:\n%s", want, text)
+	}
+	long := strings.Repeat("long name ", 20)
+	text = report(t, "fail", func(run *result.Run, a *result.Audit) { run.Interrupted, a.Name = true, long })
+	if !strings.Contains(text[:100], "interrupted after 600 pairs") {
+		t.Errorf("a long name hides it:\n%s", text)
+	}
+	run := load(t, "several")
+	run.Interrupted = true
+	run.Audits[2] = result.Audit{Name: "login", Verdict: result.Inconclusive, Reason: "interrupted before it began"}
+	text = render(t, New(false, 0), run)
+	if n := strings.Count(text, "interrupted after"); n != 1 || !strings.Contains(text, "PASS  search  interrupted after 400 pairs\n") {
+		t.Errorf("said of %d audits:\n%s", n, text)
+	}
+}
+
+func TestStatuses(t *testing.T) {
+	for _, tt := range []struct {
+		name                string
+		baseline, candidate map[string]int64
+		want                string // "" when nothing is to be said
+	}{
+		{"successes", map[string]int64{"200": 20, "304": 10}, map[string]int64{"200": 30}, ""},
+		{"a few not found, both sides", map[string]int64{"200": 20, "404": 10}, map[string]int64{"200": 20, "404": 10}, ""},
+		{"denied", map[string]int64{"401": 1030}, map[string]int64{"401": 1030}, "status 401 x 1,030 -> 401 x 1,030"},
+		{"an error more", map[string]int64{"200": 30}, map[string]int64{"200": 29, "503": 1}, "status 200 x 30 -> 200 x 29, 503 x 1"},
+		{"no answer", map[string]int64{"404": 2}, nil, "status 404 x 2 -> none"},
+		{"all sorts", map[string]int64{"400": 1, "401": 1, "402": 1, "403": 1, "404": 1, "405": 2}, map[string]int64{"200": 1},
+			"status 405 x 2, 400 x 1, 401 x 1, 402 x 1, 2 more -> 200 x 1"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			text := report(t, "pass", func(_ *result.Run, a *result.Audit) {
+				a.Endpoints = a.Endpoints[:1]
+				a.Endpoints[0].Baseline.Statuses, a.Endpoints[0].Candidate.Statuses = tt.baseline, tt.candidate
+			})
+			if said := strings.Contains(text, "status "); said != (tt.want != "") || !strings.Contains(text, tt.want) {
+				t.Errorf("the report does not say %q:\n%s", tt.want, text)
+			}
+		})
+	}
+}
+
+func TestLossesAreSaidAtTheTop(t *testing.T) {
+	for _, tt := range []struct {
+		read, malformed, truncated, dropped int64
+		want                                string
+	}{
+		{30, 1000, 0, 0, "1,000 of 1,030 requests of the recording could not be used: 1,000 malformed"},
+		{90, 3, 7, 5, "15 of 100 requests of the recording could not be used: 3 malformed, 7 truncated, 5 dropped by the scrubber"},
+		{95, 5, 0, 0, ""},
+	} {
+		text := report(t, "pass", func(_ *result.Run, a *result.Audit) {
+			a.Traffic.Read, a.Traffic.Malformed, a.Traffic.TruncatedRequests, a.Traffic.ScrubDropped = tt.read, tt.malformed, tt.truncated, tt.dropped
+		})
+		head, _, _ := strings.Cut(text, "baseline stable")
+		if said := strings.Contains(head, "could not be used"); said != (tt.want != "") || !strings.Contains(head, tt.want) {
+			t.Errorf("%+v: %s", tt, head)
+		}
+	}
+}
+
+func TestOneIsSingular(t *testing.T) {
+	text := report(t, "pass", func(_ *result.Run, a *result.Audit) { a.Traffic.OrphanResponses, a.Traffic.ReplayedResponses = 1, 1 })
+	if want := "1 response without request, 1 response to a replay"; !strings.Contains(text, want) {
+		t.Errorf("the report does not say %q:\n%s", want, text)
+	}
+	text = report(t, "pass", func(_ *result.Run, a *result.Audit) { a.Traffic.OrphanResponses, a.Traffic.ReplayedResponses = 2, 1000 })
+	if want := "2 responses without request, 1,000 responses to a replay"; !strings.Contains(text, want) {
+		t.Errorf("the report does not say %q:\n%s", want, text)
+	}
+}
+
 func TestRuleErrorsAreSaid(t *testing.T) {
 	run := load(t, "pass")
 	run.Audits[0].Rules[0].Errors = 12

@@ -20,6 +20,7 @@ type file struct {
 	log    *ledger
 
 	record record
+	tail   int   // bytes at the end of the chunk that are to be read as further requests
 	time   int64 // of the record, or where it has none of the one before
 	ended  bool
 }
@@ -43,6 +44,12 @@ func (f *file) Advance(ctx context.Context) error {
 	for !f.ended {
 		if err := ctx.Err(); err != nil {
 			return err
+		}
+		if f.tail > 0 {
+			if f.examineTail() {
+				return nil
+			}
+			continue
 		}
 		switch err := f.scan.advance(); {
 		case err == errTooLong:
@@ -85,6 +92,9 @@ func (f *file) examine() bool {
 	}
 	// The scanner may have moved its buffer.
 	m, payload, _ = parseMeta(f.scan.chunk())
+	if m.kind == typeResponse && isInterim(payload) {
+		return false
+	}
 	f.record = record{meta: m, offset: f.scan.offset(), size: len(payload), cut: !f.scan.terminated() && f.cut()}
 	f.log.Records++
 	switch m.kind {
@@ -134,36 +144,64 @@ func (f *file) examineRequest(payload []byte) bool {
 	request, n, err := f.parser.request(payload)
 	switch {
 	case err == io.ErrUnexpectedEOF:
-		if !f.record.cut { // else it is counted with the file
-			f.log.Truncated++
-		}
-		f.log.TruncatedRequests++
-		f.log.Warn(f.name, f.record.offset, "request is cut, left out")
+		f.truncated()
 		return false
 	case err != nil:
 		f.log.Malformed++
 		f.log.Warn(f.name, f.record.offset, "request is not HTTP/1.x, left out: "+reason(err))
 		return false
 	}
-	f.record.request = request
-	f.leftover(payload, n)
+	f.record.request, f.record.size = request, n
+	f.leftover(payload[n:])
 	return true
+}
+
+func (f *file) truncated() {
+	if !f.record.cut { // else it is counted with the file
+		f.log.Truncated++
+	}
+	f.log.TruncatedRequests++
+	f.log.Warn(f.name, f.record.offset, "request is cut, left out")
 }
 
 // leftover looks at what stands between a request and its separator. Where that
 // begins like a record, a separator is missing, and it becomes the next chunk.
-func (f *file) leftover(payload []byte, taken int) {
-	rest := bytes.TrimLeft(payload[taken:], "\r\n")
-	if len(rest) == 0 {
-		return
+// Else it should be a request that the client sent without waiting.
+func (f *file) leftover(rest []byte) {
+	f.tail = 0
+	rest = bytes.TrimLeft(rest, "\r\n")
+	switch {
+	case len(bytes.TrimSpace(rest)) == 0:
+	case beginsRecord(rest):
+		f.scan.split(len(f.scan.chunk()) - len(rest))
+		f.log.Warn(f.name, f.record.offset, "separator missing after the record")
+	default:
+		f.tail = len(rest)
 	}
-	if !beginsRecord(rest) {
+}
+
+// examineTail looks at the next request of a record that has several, and
+// reports whether it is one to hand out. It has the record's id and time.
+func (f *file) examineTail() bool {
+	chunk := f.scan.chunk()
+	rest := chunk[len(chunk)-f.tail:]
+	f.record.offset = f.scan.offset() + int64(len(chunk)-f.tail)
+	f.log.Records++
+	request, n, err := f.parser.request(rest)
+	switch {
+	case err == io.ErrUnexpectedEOF && request != nil:
+		f.tail = 0
+		f.truncated()
+		return false
+	case err != nil:
+		f.tail = 0
+		f.log.Malformed++
 		f.log.Warn(f.name, f.record.offset, fmt.Sprintf("%d bytes after the end of the request, left out", len(rest)))
-		return
+		return false
 	}
-	f.scan.split(len(f.scan.chunk()) - len(rest))
-	f.record.size -= len(rest)
-	f.log.Warn(f.name, f.record.offset, "separator missing after the record")
+	f.record.request, f.record.size = request, n
+	f.leftover(rest[n:])
+	return true
 }
 
 // noteCut accounts for the end of a compressed file, if it stops early: one

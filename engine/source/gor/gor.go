@@ -12,7 +12,11 @@
 // once Next has returned io.EOF. Each request is either read, malformed, or
 // truncated; each response is paired, an orphan, malformed, or one to a replay.
 // What stands between two separators and is not a record counts as one
-// malformed record. Truncated also counts responses that are cut, which are
+// malformed record. A client that does not wait for responses can put several
+// messages into one record: each counts as a record with its id and time, and
+// what is left behind the last one as a malformed record. A record with nothing
+// but an interim response (100 Continue) is none, since the real response comes
+// in another one. Truncated also counts responses that are cut, which are
 // paired nevertheless, and compressed files whose end is missing.
 package gor
 

@@ -285,6 +285,16 @@ func TestPairing(t *testing.T) {
 	head := func(id string, at int) string {
 		return rec(fmt.Sprintf("1 %s %d 0", id, base+at), "HEAD /h HTTP/1.1\r\nHost: shop.example\r\n\r\n")
 	}
+	interim := func(id string, at int) string {
+		return rec(fmt.Sprintf("2 %s %d 1", id, base+at), "HTTP/1.1 100 Continue\r\n\r\n")
+	}
+	two := func(id string, at int, x, y string) string {
+		get := func(target string) string { return "GET " + target + " HTTP/1.1\r\nHost: shop.example\r\n\r\n" }
+		return rec(fmt.Sprintf("1 %s %d 0", id, base+at), get(x)+get(y))
+	}
+	ok := func(body string) string {
+		return fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	}
 	for _, tt := range []struct {
 		name string
 		text string
@@ -317,6 +327,21 @@ func TestPairing(t *testing.T) {
 			[]string{`GET /1 -> none`}, source.Counts{Malformed: 1}},
 		{"response is cut", q("a", 1, "/1") + rec(fmt.Sprintf("2 a %d 1", base+2), "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"),
 			[]string{`GET /1 -> 200 "half" truncated`}, source.Counts{Truncated: 1}},
+		{"interim response alone", q("a", 1, "/1") + interim("a", 2) + a("a", 3, "one"), []string{`GET /1 -> 200 "one"`}, source.Counts{}},
+		{"interim responses, one id for two", q("c", 1, "/1") + interim("c", 2) + a("c", 3, "one") + q("c", 4, "/2") + interim("c", 5) + a("c", 6, "two"),
+			[]string{`GET /1 -> 200 "one"`, `GET /2 -> 200 "two"`}, source.Counts{}},
+		{"interim response before the response", q("a", 1, "/1") + rec(fmt.Sprintf("2 a %d 1", base+2), "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx"),
+			[]string{`GET /1 -> 200 "x"`}, source.Counts{}},
+		{"switching protocols is final", q("a", 1, "/1") + rec(fmt.Sprintf("2 a %d 1", base+2), "HTTP/1.1 101 Switching\r\n\r\n"),
+			[]string{`GET /1 -> 101 ""`}, source.Counts{}},
+		{"several requests and responses in a record", two("d", 1, "/1", "/2") + rec(fmt.Sprintf("2 d %d 1", base+2), ok("one")+ok("two")),
+			[]string{`GET /1 -> 200 "one"`, `GET /2 -> 200 "two"`}, source.Counts{}},
+		{"several requests in a record", two("d", 1, "/1", "/2") + a("d", 2, "one") + a("d", 3, "two"),
+			[]string{`GET /1 -> 200 "one"`, `GET /2 -> 200 "two"`}, source.Counts{}},
+		{"several requests in a record, one response", two("d", 1, "/1", "/2") + a("d", 2, "one"),
+			[]string{`GET /1 -> 200 "one"`, `GET /2 -> none`}, source.Counts{}},
+		{"a response too many in a record", q("a", 1, "/1") + rec(fmt.Sprintf("2 a %d 1", base+2), ok("one")+ok("two")),
+			[]string{`GET /1 -> 200 "one"`}, source.Counts{OrphanResponses: 1}},
 		{"request is cut", rec(fmt.Sprintf("1 a %d 0", base+1), "POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nhalf") + a("a", 2, "ok"),
 			nil, source.Counts{Truncated: 1, TruncatedRequests: 1, OrphanResponses: 1}},
 	} {
@@ -337,6 +362,13 @@ func TestFraming(t *testing.T) {
 	last := req(fmt.Sprintf("1 z %d 0", base+9), "/9")
 	post := func(body string) string {
 		return rec(fmt.Sprintf("1 b %d 0", base+1), fmt.Sprintf("POST /p HTTP/1.1\r\nContent-Length: %d\r\n\r\n%s", len(body), body))
+	}
+	pipelined := func(lines ...string) string {
+		var payload strings.Builder
+		for _, l := range lines {
+			payload.WriteString(l + " HTTP/1.1\r\nHost: shop.example\r\n\r\n")
+		}
+		return rec(fmt.Sprintf("1 a %d 0", base), payload.String())
 	}
 	monkeyBody := "before" + separator + "between" + separator + "after"
 	for _, tt := range []struct {
@@ -379,8 +411,20 @@ func TestFraming(t *testing.T) {
 			[]string{"0.gor: byte 0: request is cut, left out"}},
 		{"separator missing after a request", strings.TrimSuffix(first, separator) + last, []string{"GET /1 -> none", "GET /9 -> none"}, source.Counts{},
 			[]string{"0.gor: byte 0: separator missing after the record"}},
-		{"bytes after a request", strings.Replace(first, separator, "rest", 1) + separator + last, []string{"GET /1 -> none", "GET /9 -> none"}, source.Counts{},
-			[]string{"0.gor: byte 0: 4 bytes after the end of the request, left out"}},
+		{"bytes after a request", strings.Replace(first, separator, "rest", 1) + separator + last, []string{"GET /1 -> none", "GET /9 -> none"}, source.Counts{Malformed: 1},
+			[]string{fmt.Sprintf("0.gor: byte %d: 4 bytes after the end of the request, left out", len(first)-len(separator))}},
+		{"white space after a request", strings.Replace(first, separator, " \n ", 1) + separator + last, []string{"GET /1 -> none", "GET /9 -> none"}, source.Counts{}, nil},
+		{"several requests in a record", pipelined("GET /1", "GET /2", "GET /3") + last, []string{"GET /1 -> none", "GET /2 -> none", "GET /3 -> none", "GET /9 -> none"}, source.Counts{}, nil},
+		{"several requests, then junk", strings.TrimSuffix(pipelined("GET /1", "GET /2"), separator) + "secret\r\n\r\n" + separator + last, []string{"GET /1 -> none", "GET /2 -> none", "GET /9 -> none"}, source.Counts{Malformed: 1},
+			[]string{fmt.Sprintf("0.gor: byte %d: 10 bytes after the end of the request, left out", len(pipelined("GET /1", "GET /2"))-len(separator))}},
+		{"several requests, the last one cut", strings.TrimSuffix(pipelined("GET /1"), separator) + "POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nhalf" + separator + last, []string{"GET /1 -> none", "GET /9 -> none"},
+			source.Counts{Truncated: 1, TruncatedRequests: 1}, []string{fmt.Sprintf("0.gor: byte %d: request is cut, left out", len(pipelined("GET /1"))-len(separator))}},
+		{"several requests, separator missing", strings.TrimSuffix(pipelined("GET /1", "GET /2"), separator) + last, []string{"GET /1 -> none", "GET /2 -> none", "GET /9 -> none"}, source.Counts{},
+			[]string{fmt.Sprintf("0.gor: byte %d: separator missing after the record", len(pipelined("GET /1"))-len(separator))}},
+		{"two ends of a request", rec(fmt.Sprintf("1 b %d 0", base), "POST /p HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n") + last, []string{"GET /9 -> none"}, source.Counts{Malformed: 1},
+			[]string{"0.gor: byte 0: request is not HTTP/1.x, left out: malformed HTTP message: both Transfer-Encoding and Content-Length"}},
+		{"white space in a target", rec(fmt.Sprintf("1 b %d 0", base), "GET /a b HTTP/1.1\r\nHost: x\r\n\r\n") + last, []string{"GET /9 -> none"}, source.Counts{Malformed: 1},
+			[]string{"0.gor: byte 0: request is not HTTP/1.x, left out: malformed HTTP message: bad request line"}},
 		{"separator missing after a response", strings.TrimSuffix(first+resp(fmt.Sprintf("2 a %d 1", base+1), "ok"), separator) + "\n" + last, []string{`GET /1 -> 200 "ok"`}, source.Counts{Malformed: 1},
 			[]string{fmt.Sprintf("0.gor: byte %d: separator missing after the record; the next one is lost", len(first))}},
 	} {
@@ -782,6 +826,7 @@ func FuzzGor(f *testing.F) {
 		f.Add(text[:len(text)/2], uint8(3))
 	}
 	f.Add([]byte("1 a 5 0\nPOST / HTTP/1.1\r\nContent-Length: 40\r\n\r\nx"+separator+"y"+separator+"2 a 7\n"), uint8(1))
+	f.Add([]byte("1 a 5 0\nGET / HTTP/1.1\r\n\r\nGET /2 HTTP/1.1\r\n\r\nrest"+separator+"2 a 7\nHTTP/1.1 100 Continue\r\n\r\n"+separator+"2 a 8\nHTTP/1.1 204 No\r\n\r\nHTTP/1.1 204 No\r\n\r\n"), uint8(0))
 	f.Add([]byte("2 a 5\nHTTP/1.1 200 OK\n\n"+separator+"2 a 7 1\n"+separator+"1 a 6 3\nGET / HTTP/1.0\n\n1 b 7\nGET / HTTP/1.0\n\n"), uint8(9))
 	f.Fuzz(func(t *testing.T, text []byte, window uint8) {
 		w := Window{Records: int(window % 7), Reorder: int(window % 5), Bytes: int64(window) * 64}
@@ -827,7 +872,7 @@ func BenchmarkRead(b *testing.B) {
 func TestDamageIsAccountedFor(t *testing.T) {
 	rng := rand.New(rand.NewPCG(7, 8))
 	text := strings.Join(generate(20), "") + rec("1 m 5 1", "POST / HTTP/1.1\r\nContent-Length: 20\r\n\r\nab"+separator+"cd") + resp("3 m 9 1", "no")
-	pieces := []string{separator, "\n", "🐵", "1 a 5 0\n", "2 a 6 1\nHTTP/1.1 204 No\r\n\r\n", "junk", "3 a 1 1\n", "\r\n\r\n"}
+	pieces := []string{separator, "\n", "🐵", "1 a 5 0\n", "2 a 6 1\nHTTP/1.1 204 No\r\n\r\n", "junk", "3 a 1 1\n", "\r\n\r\n", "GET /p HTTP/1.1\r\n\r\n", "HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 204 No\r\n\r\n"}
 	for i := range 200 {
 		damaged := text
 		for range 1 + rng.IntN(8) {

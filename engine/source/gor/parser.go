@@ -54,3 +54,27 @@ func (p *parser) measure(kind byte, payload []byte) (n int, whole bool) {
 	}
 	return n, err != io.ErrUnexpectedEOF
 }
+
+// isInterim reports whether a payload has interim responses (1xx) and nothing
+// else. After 101 the connection speaks something else, so that one is final.
+func isInterim(payload []byte) bool {
+	found := false
+	for len(payload) > 0 {
+		line, rest, _ := bytes.Cut(payload, []byte{'\n'})
+		line = bytes.TrimSuffix(line, []byte{'\r'})
+		if len(line) == 0 {
+			payload = rest
+			continue
+		}
+		if len(line) < len("HTTP/1.1 100") || !bytes.HasPrefix(line, []byte("HTTP/1.")) || line[8] != ' ' || line[9] != '1' || string(line[9:12]) == "101" {
+			return false
+		}
+		found = true
+		for len(rest) > 0 && len(line) > 0 { // to the end of the head
+			line, rest, _ = bytes.Cut(rest, []byte{'\n'})
+			line = bytes.TrimSuffix(line, []byte{'\r'})
+		}
+		payload = rest
+	}
+	return found
+}

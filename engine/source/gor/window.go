@@ -1,6 +1,7 @@
 package gor
 
 import (
+	"bytes"
 	"container/heap"
 	"fmt"
 	"io"
@@ -215,7 +216,8 @@ func (w *window) full() bool {
 // predecessor's response. Time decides: a response that begins before its
 // request belongs to none, and of several requests that all began before the
 // next responses, the last ones have them, since clients that send a second
-// request without waiting for the first response are hardly found.
+// request without waiting for the first response are hardly found. The requests
+// of one record have one time; they are answered in their order.
 func (t *thread) choose() (choice int, sure bool) {
 	first := t.requests[0]
 	i := 0
@@ -231,6 +233,13 @@ func (t *thread) choose() (choice int, sure bool) {
 	begun := sort.Search(len(t.requests), func(k int) bool {
 		return t.requests[k].stamp.at > t.answers[i].stamp.at
 	})
+	together := 1 // requests of the same record as the first
+	for together < begun && t.requests[together].stamp.at == first.stamp.at {
+		together++
+	}
+	if begun == together {
+		return i, true
+	}
 	if begun == len(t.requests) {
 		enough := len(t.answers)-i >= begun
 		if enough {
@@ -266,10 +275,17 @@ func (w *window) leave(t *thread, choice int) *traffic.Exchange {
 		for _, a := range t.answers[:choice] {
 			w.orphan(a)
 		}
-		w.respond(q, t.answers[choice])
-		w.release(t.answers[choice])
+		a := t.answers[choice]
+		next := w.respond(q, a)
+		w.release(a)
 		clear(t.answers[:choice+1])
 		t.answers = t.answers[choice+1:]
+		if next != nil {
+			w.log.Records++
+			t.answers = slices.Insert(t.answers, 0, next)
+			w.held++
+			w.bytes += next.size()
+		}
 	}
 	if len(t.requests) == 0 {
 		w.lone = append(w.lone, t.answers...)
@@ -278,14 +294,15 @@ func (w *window) leave(t *thread, choice int) *traffic.Exchange {
 	return x
 }
 
-// respond gives the exchange its response.
-func (w *window) respond(q *request, a *answer) {
+// respond gives the exchange its response. Where a record has several, it
+// returns the others as an answer of their own.
+func (w *window) respond(q *request, a *answer) (next *answer) {
 	x := q.exchange
 	response, taken, err := w.parser.response(a.payload, x.Request.Method)
 	if err != nil && (err != io.ErrUnexpectedEOF || response == nil) {
 		w.log.Malformed++
 		w.log.Warn(a.file, a.offset, "response is not HTTP/1.x, left out: "+reason(err))
-		return
+		return nil
 	}
 	if response.Body.State == traffic.Truncated && !a.cut {
 		w.log.Truncated++
@@ -293,21 +310,26 @@ func (w *window) respond(q *request, a *answer) {
 	x.Response = response
 	x.Timing = timing(x.ID, q.stamp, a.stamp)
 	w.log.Paired++
-	w.leftover(a, taken)
+	return w.leftover(a, taken)
 }
 
-// leftover accounts for a record that a missing separator hides behind a
-// response.
-func (w *window) leftover(a *answer, taken int) {
-	rest := a.payload[taken:]
-	for len(rest) > 0 && (rest[0] == '\r' || rest[0] == '\n') {
-		rest = rest[1:]
-	}
-	if len(rest) > 0 && beginsRecord(rest) {
+// leftover looks at what stands behind a response: the response to a request
+// that the client sent without waiting, or a record that a missing separator
+// hides, which is only accounted for.
+func (w *window) leftover(a *answer, taken int) (next *answer) {
+	rest := bytes.TrimLeft(a.payload[taken:], "\r\n")
+	switch {
+	case bytes.HasPrefix(rest, []byte("HTTP/1.")) && !isInterim(rest):
+		return &answer{
+			id: a.id, stamp: a.stamp, seq: a.seq, payload: rest,
+			file: a.file, offset: a.offset + int64(len(a.payload)-len(rest)), cut: a.cut,
+		}
+	case len(rest) > 0 && beginsRecord(rest):
 		w.log.Records++
 		w.log.Malformed++
 		w.log.Warn(a.file, a.offset, "separator missing after the record; the next one is lost")
 	}
+	return nil
 }
 
 // orphan gives an answer up.
