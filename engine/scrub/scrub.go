@@ -56,14 +56,14 @@ type Config struct {
 // Rule is a rule of the user. Where several match one value, the one that
 // names the innermost place wins, then the one declared first.
 type Rule struct {
-	Name    string
-	JQ      []*jq.Paths // places in the request or response document, ".body.note"
-	Keys    []string    // names of JSON, form, query and XML fields; case and separators do not matter
-	Headers []string
-	Cookies []string
-	Query   []string
-	Action  Action
-	Origin  pos.Range
+	Name    string      `json:"name"`
+	JQ      []*jq.Paths `json:"jq,omitempty"`   // places in the request or response document, ".body.note"
+	Keys    []string    `json:"keys,omitempty"` // names of JSON, form, query and XML fields; case and separators do not matter
+	Headers []string    `json:"headers,omitempty"`
+	Cookies []string    `json:"cookies,omitempty"`
+	Query   []string    `json:"query,omitempty"`
+	Action  Action      `json:"action"`
+	Origin  pos.Range   `json:"-"`
 }
 
 // Action is what happens to a value that a rule names.
