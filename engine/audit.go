@@ -129,7 +129,7 @@ func (a *audit) prepare() error {
 	if err != nil {
 		return err
 	}
-	if a.intake, err = intake.Open(p, intake.Options{Seed: a.opts.Seed, Key: key}); err != nil {
+	if a.intake, err = intake.Open(p, intake.Options{Seed: a.opts.Seed, Key: key, InMemory: p.Baseline.Recorded}); err != nil {
 		return err
 	}
 	a.scrubber = a.intake.Scrubber()

@@ -8,6 +8,7 @@ import (
 	"github.com/shadowaudit/shadowaudit/engine/judge"
 	"github.com/shadowaudit/shadowaudit/engine/replay"
 	"github.com/shadowaudit/shadowaudit/engine/result"
+	"github.com/shadowaudit/shadowaudit/engine/scrub"
 	"github.com/shadowaudit/shadowaudit/engine/traffic"
 )
 
@@ -89,7 +90,7 @@ func (e *exhibit) values(i int) (baseline, candidate string) {
 	}
 	d := e.differences[i]
 	shown, ok := e.seen[place{e.audit.paths.scrub(e.audit.scrubber, d.Path), d.Kind}]
-	if !ok || shown[0] == shown[1] && shown[0] != "" {
+	if !ok || shown[0] == shown[1] && shown[0] != "" || scrub.HoldsRemoved(shown[0]) || scrub.HoldsRemoved(shown[1]) {
 		return redacted, redacted
 	}
 	return clip(shown[0]), clip(shown[1])

@@ -84,6 +84,7 @@ type services struct{}
 // faults that a script asks for.
 type service struct {
 	faults map[string]string
+	answer []byte // what answer=FILE names
 
 	mu    sync.Mutex
 	more  sync.Cond
@@ -96,13 +97,17 @@ type service struct {
 //	service NAME [fault[=value]]...
 //
 // Faults: value, missing, type, errors (5 % of 500s), slow=PATH, reset, cut,
-// hang, echo (answers with what it was sent).
+// hang, echo (answers with what it was sent), answer=FILE (answers with a file,
+// of the media type as=TYPE).
 func serviceCmd(ts *testscript.TestScript, neg bool, args []string) {
 	s := &service{faults: map[string]string{}}
 	s.more.L = &s.mu
 	for _, f := range args[1:] {
 		name, value, _ := strings.Cut(f, "=")
 		s.faults[name] = value
+	}
+	if file, ok := s.faults["answer"]; ok {
+		s.answer = []byte(ts.ReadFile(file))
 	}
 	srv := httptest.NewUnstartedServer(s)
 	srv.Config.ErrorLog = nil
@@ -198,6 +203,10 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 	has := func(fault string) bool { _, ok := s.faults[fault]; return ok }
 	switch {
+	case s.answer != nil:
+		w.Header().Set("Content-Type", s.faults["as"])
+		w.Write(s.answer)
+		return
 	case has("hang"):
 		<-r.Context().Done()
 		return

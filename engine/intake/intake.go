@@ -40,6 +40,10 @@ type Options struct {
 	// the plan looks at them.
 	Responses bool
 
+	// InMemory says that responses are compared and never stored: what a rule
+	// would remove from them then keeps a stand-in, so that it still counts.
+	InMemory bool
+
 	// Skipped is told of every exchange that selection leaves out. It may be
 	// nil.
 	Skipped func(method string, why selection.Decision)
@@ -70,7 +74,7 @@ type Intake struct {
 func Open(p *plan.Audit, opts Options) (*Intake, error) {
 	in := &Intake{plan: p, opts: opts}
 	var err error
-	in.scrubber, err = scrub.New(scrub.Config{Key: opts.Key, Packs: p.Scrub.Packs, Rules: p.Scrub.Rules, Disabled: p.Scrub.Disabled, MaxBody: p.Scrub.MaxBody})
+	in.scrubber, err = scrub.New(scrub.Config{Key: opts.Key, Packs: p.Scrub.Packs, Rules: p.Scrub.Rules, Disabled: p.Scrub.Disabled, MaxBody: p.Scrub.MaxBody, InMemory: opts.InMemory})
 	if err != nil {
 		return nil, fmt.Errorf("scrub: %w", err)
 	}
@@ -198,6 +202,7 @@ func (in *Intake) step(ctx context.Context, seq int64, x *traffic.Exchange) *rep
 		in.traffic.ScrubDropped++
 		return nil
 	}
+	x.Session = in.scrubber.Session(x.Session)
 	if d := in.selector.ByRules(ctx, x); d != selection.Selected {
 		in.skip(x, d)
 		return nil
@@ -228,7 +233,7 @@ func (in *Intake) skip(x *traffic.Exchange, d selection.Decision) {
 
 // setSession replaces the recorded connection by what the spec says. It comes
 // before scrubbing, because the same sessions must be sampled whatever key
-// the scrubber has; the value goes nowhere.
+// the scrubber has; after that the scrubber gives the session another name.
 func (in *Intake) setSession(ctx context.Context, x *traffic.Exchange) {
 	var v any
 	if p, ok := in.plan.Session.Pattern(); ok {

@@ -27,7 +27,7 @@ func (w *worker) body(h traffic.Header, raw []byte) []byte {
 		w.fail(badCoding)
 		return nil
 	}
-	out := w.content(content.MediaTypeOf(h), plain, where{rule: -1, places: w.at("body")})
+	out := w.content(content.MediaTypeOf(h), plain, w.root(w.at("body")))
 	if w.failed() {
 		return nil
 	}
@@ -46,7 +46,6 @@ func (w *worker) content(m content.MediaType, plain []byte, at where) []byte {
 	if len(plain) == 0 {
 		return plain
 	}
-	at.rule = at.places.rule
 	kind := content.Sniff(m, plain)
 	switch kind {
 	case content.Multipart:
@@ -105,10 +104,15 @@ func (w *worker) latin1(text []byte) []byte {
 var byteOrderMark = []byte("\ufeff")
 
 func (w *worker) document(kind content.Kind, text []byte, at where) []byte {
-	switch kind {
-	case content.JSON, content.NDJSON:
+	switch {
+	case kind == content.JSON, kind == content.NDJSON:
 		return w.jsonBody(text, at, kind == content.NDJSON)
-	case content.EventStream:
+	case at.key != nil && w.judgeAt(&at, string(text)).action != "": // a part whose name says what it is
+		if out, ok := w.guessJSON(text, at); ok {
+			return out
+		}
+		return changed(text, w.leaf(at, string(text)))
+	case kind == content.EventStream:
 		return changed(text, w.events(string(text), at))
 	}
 	if out, ok := w.guessJSON(text, at); ok { // media types are not to be trusted
@@ -236,6 +240,9 @@ func isData(line string) bool { return strings.HasPrefix(line, "data:") }
 
 // shown scrubs one value at a path of a document.
 func (w *worker) shown(path []string, literal string) string {
+	if !isText([]byte(literal)) { // bytes of who knows what
+		return redacted
+	}
 	at := where{rule: -1, places: nowhere}
 	section := ""
 	if len(path) > 0 {

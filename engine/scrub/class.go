@@ -67,7 +67,7 @@ var classes = [numClasses]classRow{
 	iban:       {name: "iban", pack: pciPack, canonical: alnumOnly, surrogate: ibanNumber},
 	bank:       {name: "bank-account", pack: pciPack, canonical: alnumOnly, surrogate: letters},
 	email:      {name: "email", pack: gdprPack, canonical: strings.ToLower, surrogate: emailAddress, reserved: isReservedEmail},
-	phone:      {name: "phone", pack: gdprPack, canonical: digitsOnly, surrogate: phoneNumber, reserved: isReservedPhone},
+	phone:      {name: "phone", pack: gdprPack, canonical: canonicalPhone, surrogate: phoneNumber, reserved: isReservedPhone},
 	name:       {name: "name", pack: gdprPack, canonical: folded, surrogate: letters},
 	username:   {name: "username", pack: gdprPack, canonical: folded, surrogate: letters},
 	address:    {name: "address", pack: gdprPack, canonical: folded, surrogate: letters},

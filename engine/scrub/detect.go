@@ -45,7 +45,7 @@ type traits struct {
 	run    int // longest run of token characters
 }
 
-type byteSet uint8
+type byteSet uint16
 
 const (
 	hasAt byteSet = 1 << iota
@@ -55,6 +55,8 @@ const (
 	hasEquals
 	hasQuote
 	hasDash
+	hasAmpersand
+	hasWide // the first byte of full width letters, digits and signs in UTF-8
 )
 
 // minToken is the shortest run in which a key of any vendor fits.
@@ -66,7 +68,10 @@ const (
 )
 
 // traitOf gives the set of a byte in the low bits, and what it counts for.
-var traitOf = func() (table [256]struct{ set, counts uint8 }) {
+var traitOf = func() (table [256]struct {
+	set    byteSet
+	counts uint8
+}) {
 	for b := range table {
 		if isDigit(byte(b)) {
 			table[b].counts |= digitBit
@@ -76,14 +81,14 @@ var traitOf = func() (table [256]struct{ set, counts uint8 }) {
 		}
 	}
 	for b, set := range map[byte]byteSet{'@': hasAt, '%': hasPercent, '/': hasSlash, ':': hasColon,
-		'=': hasEquals, '"': hasQuote, '\'': hasQuote, '-': hasDash} {
-		table[b].set = uint8(set)
+		'=': hasEquals, '"': hasQuote, '\'': hasQuote, '-': hasDash, '&': hasAmpersand, 0xef: hasWide} {
+		table[b].set = set
 	}
 	return table
 }()
 
 func traitsOf[T []byte | string](s T) traits {
-	var set uint8
+	var set byteSet
 	digits, run, longest := 0, 0, 0
 	for i := 0; i < len(s); i++ {
 		t := &traitOf[s[i]]
@@ -96,13 +101,12 @@ func traitsOf[T []byte | string](s T) traits {
 		longest = max(longest, run)
 		run = 0
 	}
-	return traits{byteSet(set), digits, max(longest, run)}
+	return traits{set, digits, max(longest, run)}
 }
 
 // dull reports that no detector and no decoder has anything to look for.
 func (t traits) dull() bool {
-	return t.has&(hasAt|hasPercent|hasEquals) == 0 && t.digits < 8 && t.run < minToken &&
-		t.has&(hasColon|hasSlash) != hasColon|hasSlash && t.has&(hasColon|hasQuote) != hasColon|hasQuote
+	return t.has&(hasAt|hasPercent|hasEquals|hasColon|hasAmpersand|hasWide) == 0 && t.digits < 8 && t.run < minToken
 }
 
 // find runs the detectors over s and returns what they find, in order, without

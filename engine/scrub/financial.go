@@ -96,7 +96,7 @@ func findCards(s string, spans []span) []span {
 		for end < len(s) && isDigit(s[end]) {
 			end++
 		}
-		if n := end - i; n >= 13 && n <= 19 && standsAlone(s, i, end) && isCard(s[i:end]) {
+		if n := end - i; n >= 13 && n <= 19 && cardStandsAlone(s, i, end) && isCard(s[i:end]) {
 			spans = append(spans, span{start: i, end: end})
 		} else if stop := groupedCard(s, i, end); stop > 0 {
 			spans = append(spans, span{start: i, end: stop})
@@ -110,27 +110,73 @@ func findCards(s string, spans []span) []span {
 // groupedCard returns where the card in groups that begins at start ends, or 0;
 // first is the end of its first group.
 func groupedCard(s string, start, first int) int {
-	n, sep := first-start, after(s, first)
-	if n != 4 && n != 6 && n != 8 || sep != ' ' && sep != '-' {
+	n, sep := first-start, groupSeparator(s, first)
+	if n != 4 && n != 6 && n != 8 || sep == "" {
 		return 0
 	}
 	for _, g := range groupings {
 		end := groupsEnd(s, start, g, sep)
-		if end > 0 && standsAlone(s, start, end) && isCard(digitsOnly(s[start:end])) {
+		if end > 0 && cardStandsAlone(s, start, end) && isCard(digitsOnly(s[start:end])) {
 			return end
 		}
 	}
 	return 0
 }
 
+// groupSeparator is what separates the groups of a number at i: a blank or two,
+// a dash, a dot, a blank that does not break the line.
+func groupSeparator(s string, i int) string {
+	for _, sep := range [...]string{"  ", " ", "-", ".", "\u00a0", "\u202f", "\u2009", "\u2007"} {
+		if strings.HasPrefix(s[i:], sep) {
+			return sep
+		}
+	}
+	return ""
+}
+
+// cardStandsAlone is standsAlone for numbers that issuer, length and check
+// digit vouch for: they may hang on a word, "card4111...", "pay_4111..._x", but
+// not on what may be hexadecimal, and be an amount of money without cents.
+func cardStandsAlone(s string, start, end int) bool {
+	if before(s, start) == '.' && start >= 2 && isDigit(s[start-2]) {
+		return false
+	}
+	if after(s, end) == '.' && isDigit(after(s, end+1)) {
+		tail := end + 1
+		for after(s, tail) == '0' {
+			tail++
+		}
+		if isAlnum(after(s, tail)) || after(s, tail) == '.' && isDigit(after(s, tail+1)) {
+			return false
+		}
+	}
+	left, right := start, end
+	for left > 0 && start-left <= maxWord && isAlnum(s[left-1]) {
+		left--
+	}
+	for right < len(s) && right-end <= maxWord && isAlnum(s[right]) {
+		right++
+	}
+	return isWordBeside(s[left:start]) && isWordBeside(s[end:right])
+}
+
+// maxWord bounds how long a word may be that a number hangs on.
+const maxWord = 24
+
+// isWordBeside accepts nothing, and letters of which one is no hexadecimal
+// digit.
+func isWordBeside(s string) bool {
+	return s == "" || len(s) <= maxWord && every(s, isLetter) && !every(s, isHex)
+}
+
 // groupsEnd returns where digit groups of the given sizes end, or 0.
-func groupsEnd(s string, i int, sizes []int, sep byte) int {
+func groupsEnd(s string, i int, sizes []int, sep string) int {
 	for k, size := range sizes {
 		if k > 0 {
-			if after(s, i) != sep {
+			if !strings.HasPrefix(s[i:], sep) {
 				return 0
 			}
-			i++
+			i += len(sep)
 		}
 		if len(s)-i < size || !every(s[i:i+size], isDigit) {
 			return 0

@@ -27,6 +27,7 @@ const (
 	forwarded              // Forwarded (RFC 7239)
 	linkField              // a URL
 	technical              // framing, counters, hashes: only what is certain by its form
+	madeUp                 // made up by clients, who may put a card's number there too
 )
 
 // headerRows holds the fields whose names alone do not say enough.
@@ -44,13 +45,13 @@ var headerRows = map[string]headerRow{
 	"ocp-apim-subscription-key": {credential, whole}, "dpop": {credential, whole}, "x-client-cert": {credential, whole},
 	"x-forwarded-client-cert": {credential, whole}, "x-ssl-client-cert": {credential, whole}, "x-amzn-oidc-data": {credential, whole},
 	"x-amzn-oidc-accesstoken": {credential, whole}, "x-amzn-oidc-identity": {credential, whole}, "x-session-id": {credential, whole},
-	"x-session": {credential, whole}, "x-secret": {credential, whole}, "x-hasura-admin-secret": {credential, whole},
+	"x-session": {credential, whole}, "x-auth": {credential, whole}, "x-secret": {credential, whole}, "x-hasura-admin-secret": {credential, whole},
 	"x-parse-session-token": {credential, whole}, "x-parse-rest-api-key": {credential, whole}, "x-functions-key": {credential, whole},
 	"sec-websocket-key": {none, technical}, "authentication-info": {credential, whole},
 
 	"x-forwarded-for": {ip, list}, "x-real-ip": {ip, list}, "true-client-ip": {ip, list}, "cf-connecting-ip": {ip, list},
 	"cf-connecting-ipv6": {ip, list}, "cf-pseudo-ipv4": {ip, list}, "fly-client-ip": {ip, list}, "fastly-client-ip": {ip, list},
-	"x-client-ip": {ip, list}, "x-cluster-client-ip": {ip, list}, "x-original-forwarded-for": {ip, list}, "x-remote-ip": {ip, list},
+	"x-client-ip": {ip, list}, "x-client": {ip, list}, "x-cluster-client-ip": {ip, list}, "x-original-forwarded-for": {ip, list}, "x-remote-ip": {ip, list},
 	"x-remote-addr": {ip, list}, "x-envoy-external-address": {ip, list}, "x-appengine-user-ip": {ip, list}, "x-azure-clientip": {ip, list},
 	"forwarded": {ip, forwarded},
 
@@ -64,10 +65,10 @@ var headerRows = map[string]headerRow{
 	":path": {none, linkField},
 
 	"etag": {none, technical}, "if-none-match": {none, technical}, "if-match": {none, technical}, "traceparent": {none, technical},
-	"x-request-id": {none, technical}, "x-correlation-id": {none, technical}, "x-amzn-trace-id": {none, technical}, "x-trace-id": {none, technical},
+	"x-request-id": {none, madeUp}, "x-correlation-id": {none, madeUp}, "x-amzn-trace-id": {none, technical}, "x-trace-id": {none, technical},
 	"x-b3-traceid": {none, technical}, "x-b3-spanid": {none, technical}, "x-datadog-trace-id": {none, technical},
-	"x-datadog-parent-id": {none, technical}, "x-cloud-trace-context": {none, technical}, "idempotency-key": {none, technical},
-	"user-agent": {none, technical}, "x-user-agent": {none, technical}, "server": {none, technical},
+	"x-datadog-parent-id": {none, technical}, "x-cloud-trace-context": {none, technical}, "idempotency-key": {none, madeUp},
+	"user-agent": {none, madeUp}, "x-user-agent": {none, madeUp}, "server": {none, technical},
 
 	"host": {none, technical}, "content-length": {none, technical}, "content-type": {none, technical}, "content-encoding": {none, technical},
 	"transfer-encoding": {none, technical}, "connection": {none, technical}, "date": {none, technical}, "last-modified": {none, technical},
@@ -84,24 +85,24 @@ var headerRows = map[string]headerRow{
 var integrityFields = []string{"Content-MD5", "Digest", "Content-Digest", "Repr-Digest", "Signature", "Signature-Input", "X-Amz-Content-Sha256",
 	"X-Hub-Signature", "X-Hub-Signature-256", "Stripe-Signature", "X-Slack-Signature", "X-Twilio-Signature", "X-Shopify-Hmac-Sha256"}
 
-// harmlessCookies are names of preferences; every other cookie is taken for an
-// identifier.
-var harmlessCookies = map[string]bool{"lang": true, "language": true, "locale": true, "theme": true, "currency": true, "country": true,
-	"region": true, "timezone": true, "tz": true, "consent": true, "cookie_consent": true, "cookieconsent": true, "color_scheme": true, "dark_mode": true}
-
-// header returns h with its values scrubbed, and h itself when all stay.
+// header returns h with its names and values scrubbed, and h itself when all
+// stay.
 func (w *worker) header(h traffic.Header) traffic.Header {
 	var out traffic.Header
 	for i := range h {
 		value, goes := w.field(h[i].Name, h[i].Value)
+		name := h[i].Name
+		if !goes && headerRows[strings.ToLower(name)].form == byName {
+			name = w.tokenName(w.key([]byte(name)), name)
+		}
 		if out == nil {
-			if !goes && value == h[i].Value {
+			if !goes && value == h[i].Value && name == h[i].Name {
 				continue
 			}
 			out = append(make(traffic.Header, 0, len(h)), h[:i]...)
 		}
 		if !goes {
-			out = append(out, traffic.Field{Name: h[i].Name, Value: value})
+			out = append(out, traffic.Field{Name: name, Value: value})
 		}
 	}
 	if out == nil {
@@ -124,7 +125,7 @@ func (w *worker) field(fieldName, value string) (out string, goes bool) {
 	if rule >= 0 {
 		if v := w.ruled(rule, row.class); v.action == Remove {
 			w.hit(v.rule)
-			return "", true
+			return w.gone(value), !w.inMemory
 		} else if v.action != "" {
 			return w.apply(v, k, value), false
 		}
@@ -138,6 +139,8 @@ func (w *worker) field(fieldName, value string) (out string, goes bool) {
 		return w.setCookie(value), false
 	case technical:
 		return w.found(w.s.certain, value), false
+	case madeUp:
+		return w.found(w.s.madeUp, value), false
 	case linkField:
 		return w.linkValue(value), false
 	case list:
@@ -171,6 +174,9 @@ func (w *worker) ruled(rule int, c class) verdict {
 // rowByName judges a field by the words of its name, which case may separate.
 func (w *worker) rowByName(fieldName, value string) (headerRow, *keyInfo) {
 	k := w.key([]byte(fieldName))
+	if row := k.rows[0]; row != nil && row.class == ip { // before its gate, which knows one address and no list
+		return headerRow{ip, list}, k
+	}
 	if c := w.classOf(k, 0, none, value); c != none {
 		return headerRow{c, whole}, k
 	}
@@ -186,12 +192,15 @@ func (w *worker) headerValue(c class, k *keyInfo, value string) (out string, goe
 		return w.apply(verdict{}, k, value), false
 	case classes[c].remove:
 		w.hitClass(c)
-		return "", true
+		return w.gone(value), !w.inMemory
 	}
 	return w.keyed(verdict{Pseudonymize, c, w.classHit(c)}, value), false
 }
 
 func (w *worker) linkValue(value string) string {
+	if strings.HasPrefix(value, "//") { // a URL that leaves its scheme to the page
+		return strings.TrimPrefix(w.target("https:"+value, nowhere), "https:")
+	}
 	if strings.ContainsAny(value, " ,<>") {
 		return w.plain(value)
 	}
@@ -298,11 +307,23 @@ func (w *worker) cookie(pair string) (out string, goes bool) {
 			rule = w.at("cookies", bare, "value").rule
 		}
 	}
-	if rule >= 0 && w.s.cfg.Rules[rule].Action == Remove {
+	if rule >= 0 && w.s.cfg.Rules[rule].Action == Remove && !w.inMemory {
 		w.hit(rule)
 		return "", true
 	}
-	return name + "=" + w.cookieValue(bare, value, rule), false
+	return w.cookieName(name, bare) + "=" + w.cookieValue(bare, value, rule), false
+}
+
+// cookieName scrubs the name of a cookie, blanks around it kept. Some encode
+// it as in a query, where a plus is a blank.
+func (w *worker) cookieName(raw, bare string) string {
+	for _, plus := range []bool{false, true} {
+		decoded := unescape(bare, plus)
+		if out := w.tokenName(w.key([]byte(decoded)), decoded); out != decoded {
+			return strings.Replace(raw, bare, escapeLike(bare, out, plus), 1)
+		}
+	}
+	return raw
 }
 
 // cookieValue replaces the value of a cookie, unless it is a known preference
@@ -319,7 +340,7 @@ func (w *worker) cookieValue(name, raw string, rule int) string {
 	case !w.s.enabled[cookie]:
 		at := where{key: k, rule: -1, places: nowhere}
 		v = w.judgeAt(&at, decoded)
-	case isFlag(decoded), harmlessCookies[strings.ToLower(name)] && len(decoded) <= 16 && !secretName:
+	case isFlag(decoded), isPreference(name, decoded) && !secretName:
 		v = verdict{}
 	}
 	out := w.apply(v, k, decoded)
@@ -396,12 +417,7 @@ func (w *worker) forwarded(value string) string {
 // agree makes the fields of a message agree with a body that has changed: the
 // length is corrected, and what vouched for the old body is removed.
 func (w *worker) agree(h traffic.Header, length int) traffic.Header {
-	for _, name := range integrityFields {
-		if h.Has(name) {
-			h = h.Without(name)
-			w.hit(len(w.hits) - 2)
-		}
-	}
+	h = w.unvouched(h)
 	if !h.Has("Content-Length") {
 		return h
 	}
@@ -412,4 +428,16 @@ func (w *worker) agree(h traffic.Header, length int) traffic.Header {
 		}
 	}
 	return out
+}
+
+// unvouched removes the fields that vouch for a body: they do not fit another
+// one, and a hash without a key gives a short one away.
+func (w *worker) unvouched(h traffic.Header) traffic.Header {
+	for _, name := range integrityFields {
+		if h.Has(name) {
+			h = h.Without(name)
+			w.hit(len(w.hits) - 2)
+		}
+	}
+	return h
 }

@@ -2,6 +2,7 @@ package scrub
 
 import (
 	"bytes"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -99,8 +100,11 @@ type frame struct {
 	named  bool  // its name has been read
 
 	name, nameEnd int // offsets of its name
-	kept          int // where the last member that stays ended; -1: none yet
-	cut, cutEnd   int // the members that go since then; cut -1: none
+	nameKey       *keyInfo
+	label         []byte // of a pair: the name that it carries as data, quoted
+	looked        bool   // for a label behind the value
+	kept          int    // where the last member that stays ended; -1: none yet
+	cut, cutEnd   int    // the members that go since then; cut -1: none
 }
 
 // walk goes through JSON text once and copies it with replacements spliced in.
@@ -213,8 +217,87 @@ func (j *walk) readName(f *frame) bool {
 	f.nameEnd = int(j.dec.InputOffset())
 	f.name = f.nameEnd - len(raw)
 	text := unquoted(raw)
-	f.member = j.w.memberAt(f.inside, j.w.key(text), text)
+	f.nameKey = j.w.key(text)
+	k := f.nameKey
+	if k.named && !k.says() {
+		if l := j.label(f); l != nil && l.says() {
+			k = l
+		}
+	}
+	f.member = j.w.memberAt(f.inside, k, text)
 	return true
+}
+
+// longestPair bounds, in bytes, how far behind a value its name is looked for.
+const longestPair = 4096
+
+// label is what the name says that a pair carries as data: the "password" of
+// {"name":"password","value":"..."}, in whatever order.
+func (j *walk) label(f *frame) *keyInfo {
+	if f.label == nil && !f.looked {
+		f.looked = true // once an object, or hostile ones would be read again and again
+		f.label = j.w.labelIn(j.data[f.nameEnd:min(len(j.data), f.nameEnd+longestPair)])
+	}
+	if f.label == nil {
+		return nil
+	}
+	return j.w.key(unquoted(f.label))
+}
+
+// labelIn looks for the name of a pair in the members that follow; data begins
+// behind the name of a member.
+func (w *worker) labelIn(data []byte) []byte {
+	isName := false
+	for {
+		data = bytes.TrimLeft(data, " \t\r\n:")
+		n := valueLength(data)
+		if isName && n > 1 && data[0] == '"' {
+			return data[:n]
+		}
+		data = bytes.TrimLeft(data[n:], " \t\r\n")
+		if n == 0 || len(data) == 0 || data[0] != ',' {
+			return nil
+		}
+		data = bytes.TrimLeft(data[1:], " \t\r\n")
+		if n = valueLength(data); n < 2 || data[0] != '"' {
+			return nil
+		}
+		isName = n <= longestName && w.key(unquoted(data[:n])).names
+		data = data[n:]
+	}
+}
+
+// valueLength is the length of the JSON value that data begins with, 0 if it
+// does not end there. It trusts data: the decoder reads it after all.
+func valueLength(data []byte) int {
+	depth := 0
+	for i := 0; i < len(data); i++ {
+		switch data[i] {
+		case '"':
+			for i++; i < len(data) && data[i] != '"'; i++ {
+				if data[i] == '\\' {
+					i++
+				}
+			}
+			if i < len(data) && depth == 0 {
+				return i + 1
+			}
+		case '{', '[':
+			depth++
+		case '}', ']':
+			if depth--; depth == 0 {
+				return i + 1
+			}
+			if depth < 0 {
+				return i
+			}
+		case ',', ' ', '\t', '\r', '\n':
+			if depth == 0 {
+				return i
+			}
+		}
+	}
+	return 0
 }
 
 // next reads the value that comes next. f is the object it is a member of; nil
@@ -223,7 +306,21 @@ func (j *walk) next(at where, f *frame) bool {
 	if kind := j.dec.PeekKind(); kind != '{' && kind != '[' {
 		return j.scalar(at, f)
 	}
-	if v, goes := j.goes(at); goes {
+	if v, goes := j.goes(at); goes && j.w.inMemory {
+		raw, err := j.dec.ReadValue()
+		if err != nil {
+			return false
+		}
+		end := int(j.dec.InputOffset())
+		start, with := end-len(raw), j.w.goneJSON(raw)
+		j.w.hit(v.rule)
+		j.keep(f)
+		j.splice(start, end, with)
+		if f != nil {
+			f.kept = end
+		}
+		return true
+	} else if goes {
 		start := len(j.data) - len(j.dec.UnreadBuffer())
 		if j.dec.SkipValue() != nil {
 			return false
@@ -285,9 +382,9 @@ func (j *walk) keep(f *frame) {
 		j.splice(f.cut, f.name, "")
 		f.cut = -1
 	}
-	if f.member.key.exposed {
+	if k := f.nameKey; k.exposed {
 		name := string(unquoted(j.data[f.name:f.nameEnd]))
-		if out := j.w.found(j.w.s.detectors, name); out != name {
+		if out := j.w.nameOf(k, name); out != name {
 			j.splice(f.name, f.nameEnd, quoted(out))
 		}
 	}
@@ -328,6 +425,9 @@ func (j *walk) scalar(at where, f *frame) bool {
 	}
 	end := int(j.dec.InputOffset())
 	start := end - len(raw)
+	if f != nil && f.nameKey.names && raw[0] == '"' && len(raw) <= longestName {
+		f.label = j.data[start:end]
+	}
 	with, goes := j.w.scalar(&at, raw)
 	if goes {
 		j.remove(start, f)
@@ -352,7 +452,7 @@ func (w *worker) scalar(at *where, raw []byte) (with string, goes bool) {
 	case 't', 'f', 'n':
 		if at.rule >= 0 && w.s.cfg.Rules[at.rule].Action == Remove {
 			w.hit(at.rule)
-			return "", true
+			return w.goneJSON(raw), !w.inMemory
 		}
 		return "", false
 	}
@@ -373,7 +473,7 @@ func (w *worker) jsonString(at *where, raw []byte) (with string, goes bool) {
 	v := w.judgeAt(at, text)
 	if v.action == Remove {
 		w.hit(v.rule)
-		return "", true
+		return w.goneJSON(raw), !w.inMemory
 	}
 	if out := w.apply(v, at.key, text); out != text {
 		return quoted(out), false
@@ -383,7 +483,7 @@ func (w *worker) jsonString(at *where, raw []byte) (with string, goes bool) {
 
 func (w *worker) jsonNumber(at *where, raw []byte) (with string, goes bool) {
 	if at.quiet() {
-		if n := len(raw); n < 13 || n > 20 || at.key != nil && at.key.technical && n > 16 {
+		if n := len(raw); n < 13 || n > 24 || at.key != nil && at.key.technical && n > 16 {
 			return "", false
 		}
 	}
@@ -392,24 +492,49 @@ func (w *worker) jsonNumber(at *where, raw []byte) (with string, goes bool) {
 	switch v.action {
 	case Remove:
 		w.hit(v.rule)
-		return "", true
+		return w.goneJSON(raw), !w.inMemory
 	case Mask:
 		w.hit(v.rule)
 		return maskedNumber(text), false
 	case Pseudonymize:
 		w.hit(v.rule)
-		if isCard(text) && w.s.enabled[card] {
-			v.class = card // the same surrogate as everywhere else
+		if head, digits, tail := wholeNumber(text); isCard(digits) && w.s.enabled[card] { // the same surrogate as everywhere else
+			return head + w.number(card, digits) + tail, false
 		}
 		return w.number(v.class, text), false
 	case Keep:
 		return "", false
 	}
-	if w.s.enabled[card] && every(text, isDigit) && isCard(text) {
+	if head, digits, tail := wholeNumber(text); w.s.enabled[card] && every(digits, isDigit) && isCard(digits) {
 		w.hitClass(card)
-		return w.number(card, text), false
+		return head + w.number(card, digits) + tail, false
 	}
 	return "", false
+}
+
+// wholeNumber splits off the sign and decimals that are all zero, with which a
+// number that was never one to reckon with may have been written.
+func wholeNumber(s string) (sign, digits, zeros string) {
+	digits = strings.TrimPrefix(s, "-")
+	sign = s[:len(s)-len(digits)]
+	if dot := strings.IndexByte(digits, '.'); dot >= 0 && strings.Trim(digits[dot+1:], "0") == "" {
+		return sign, digits[:dot], digits[dot:]
+	}
+	return sign, digits, ""
+}
+
+// goneJSON is what a removed JSON value leaves behind, as JSON text: in memory
+// a string that is the same for values that say the same, whatever their white
+// space and the order of their members; otherwise nothing.
+func (w *worker) goneJSON(raw []byte) string {
+	if !w.inMemory {
+		return ""
+	}
+	v := jsontext.Value(bytes.Clone(raw))
+	if v.Canonicalize(lenient, anyUTF8, jsontext.CanonicalizeRawInts(false)) != nil {
+		v = raw
+	}
+	return quoted(w.gone(string(v)))
 }
 
 // isTimestamp reports whether s is an RFC 3339 time: full of digits, and in

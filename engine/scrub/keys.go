@@ -41,6 +41,7 @@ const (
 	panDigits        // 12 digits or more
 	address4or6      // an IP address
 	decimals         // three decimals or more
+	opaque           // not a word: a long value, or letters with digits
 )
 
 func (g gate) admits(s string) bool {
@@ -58,9 +59,25 @@ func (g gate) admits(s string) bool {
 	case address4or6:
 		_, _, _, ok := splitIP(s)
 		return ok
+	case opaque:
+		return longValue.admits(s) || isOpaque(s)
 	case decimals:
 		dot := strings.IndexByte(s, '.')
 		return dot >= 0 && len(s)-dot > 3
+	}
+	return true
+}
+
+// isOpaque reports whether s looks made up rather than spelled: letters and
+// digits, and none of the methods of authentication that have a number.
+func isOpaque(s string) bool {
+	digits := countDigits(s)
+	if len(s) < 6 || digits == 0 || digits == len(s) || strings.ContainsAny(s, " \t\n") {
+		return false
+	}
+	switch strings.TrimRight(strings.ToLower(s), "0123456789.-_") {
+	case "oauth", "sha", "hs", "rs", "es", "ps", "md", "saml", "openid", "oidc", "ntlm", "tls", "ssl", "http", "x", "v", "utf", "ipv":
+		return false
 	}
 	return true
 }
@@ -74,9 +91,10 @@ var keyRows = []keyRow{
 		"backup code,backup codes,recovery code,recovery codes,code verifier,security answer,security answers,secret answer,assertion,saml response,saml request," +
 		"session id,sessid,session token,jsessionid,phpsessid,connect sid,csrf,xsrf,csrf token,xsrf token,authenticity token,authorization,bearer,jwt," +
 		"password hash,password digest,password salt,password confirmation,password repeat,connection string,set cookie,passwords,secrets,api keys,access tokens," +
-		"refresh tokens,device tokens,bearer token,x client data,usg,shdf"},
+		"refresh tokens,device tokens,bearer token,x client data,usg,shdf,user pass,db pass,login pass,user pw,db pw"},
+	{class: credential, names: "auth", exact: true, gate: opaque},
 	{class: credential, names: "sid,pass,pw,cookie,cookies", exact: true},
-	{class: credential, names: "auth,tokens,signature,sig,hmac,nonce,session,sessions,private,challenge", exact: true, gate: longValue},
+	{class: credential, names: "tokens,signature,sig,hmac,nonce,session,sessions,private,challenge", exact: true, gate: longValue},
 	{class: credential, names: "amz signature,goog signature,oauth signature", gate: longValue},
 	{class: none, names: "page token,next token,next page token,previous page token,sync token,continuation token,pagination token,resume token,watch token," +
 		"start token,starting token,end token,client token,client request token,idempotency token,cursor token,max token,design token,token type,public key," +
@@ -194,7 +212,19 @@ type keyInfo struct {
 	rule      int  // the rule of the user that names it, or -1
 	exposed   bool // the name itself may hold something
 	invites   bool // in a path, a secret of a mailed link comes next
+	names     bool // its value is the name of what stands beside it: {"name":"password","value":"..."}
+	named     bool // what stands beside it
 }
+
+// namingFields and namedFields are the two halves of a pair that carries a name
+// as data.
+var (
+	namingFields = map[string]bool{"name": true, "key": true, "field": true, "field name": true, "param": true, "parameter": true, "attribute": true, "header": true}
+	namedFields  = map[string]bool{"value": true, "val": true, "values": true}
+)
+
+// says reports whether anything is known about a name.
+func (k *keyInfo) says() bool { return k.rule >= 0 || k.rows[0] != nil || k.rows[1] != nil }
 
 // maxKnownKeys bounds what a worker remembers: services have a few hundred
 // names, but keys may also be data.
@@ -227,6 +257,7 @@ func (s *Scrubber) classify(name string) *keyInfo {
 		info.rule = rule
 	}
 	info.link = linkRows[full]
+	info.names, info.named = namingFields[full], namedFields[full]
 	if len(words) > 0 {
 		info.invites = mailedLinks[words[len(words)-1]]
 		info.technical = technicalWords[words[len(words)-1]] || len(words) > 1 && technicalWords[strings.Join(words[len(words)-2:], "")]

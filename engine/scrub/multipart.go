@@ -55,7 +55,7 @@ func (w *worker) multipart(boundary string, body []byte, at where) []byte {
 }
 
 // part scrubs what stands between two delimiters: line end, fields, an empty
-// line, content.
+// line, content. Its name says what the content is, as a member's name does.
 func (w *worker) part(p []byte, at where) []byte {
 	rest, ok := bytes.CutPrefix(p, []byte("\r\n"))
 	if !ok {
@@ -99,21 +99,37 @@ func (w *worker) partHead(head string) string {
 }
 
 func (w *worker) partBody(h traffic.Header, body []byte, at where) []byte {
-	_, params, _ := mime.ParseMediaType(h.Get("Content-Disposition"))
+	name, isFile := partName(h.Get("Content-Disposition"))
 	m := content.MediaTypeOf(h)
-	if m.Name == "" && params["filename"] == "" {
-		k := w.key([]byte(params["name"]))
-		place := w.memberAt(at.inside(), k, []byte(params["name"]))
+	place := w.memberAt(at.inside(), w.key([]byte(name)), []byte(name))
+	if m.Name == "" && !isFile { // a field of a form: plain text whatever it looks like
 		if !isText(body) {
 			w.fail(binaryFile)
 			return nil
 		}
-		v := w.judgeAt(&place, string(body))
-		return changed(body, w.apply(v, k, string(body)))
+		return changed(body, w.leaf(place, string(body)))
 	}
 	if kind := content.Sniff(m, body); kind == content.Binary && len(body) > 0 {
 		w.fail(binaryFile)
 		return nil
 	}
-	return w.content(m, body, where{rule: -1, places: w.member(at.places, params["name"], false)})
+	return w.content(m, body, place)
+}
+
+// partName reads the name of a part, and whether the part is a file. What is
+// not well-formed is read as far as it can be, since others will do so too.
+func partName(disposition string) (name string, isFile bool) {
+	if _, params, err := mime.ParseMediaType(disposition); err == nil {
+		return params["name"], params["filename"] != ""
+	}
+	for param := range strings.SplitSeq(disposition, ";") {
+		key, value, _ := strings.Cut(strings.TrimSpace(param), "=")
+		switch value = strings.Trim(value, ` "`); {
+		case strings.EqualFold(key, "name") && name == "":
+			name = value
+		case strings.EqualFold(key, "filename"):
+			isFile = true
+		}
+	}
+	return name, isFile
 }

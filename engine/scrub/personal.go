@@ -1,7 +1,11 @@
 package scrub
 
+import "strings"
+
 // findPhones finds numbers in international form, "+49 30 901820", and North
-// American ones that are written as such, "(415) 555-2671", "415-555-2671".
+// American ones that are written as such, "(415) 555-2671", "415-555-2671",
+// "415.555.2671". 00 stands for the plus where a separator sets the country
+// apart, "0049 30 901820": a number with zeros in front does not have one there.
 // Digits alone are a telephone number only where the field's name says so.
 func findPhones(s string, spans []span) []span {
 	for i := 0; i < len(s); i++ {
@@ -14,7 +18,9 @@ func findPhones(s string, spans []span) []span {
 		case b == '-' || b == ')' || b == '.' || b == '/':
 			continue
 		case s[i] == '(' || isDigit(s[i]):
-			end = nanpEnd(s, i)
+			if end = nanpEnd(s, i); end == 0 {
+				end = zerosEnd(s, i)
+			}
 		}
 		if end == 0 {
 			continue
@@ -54,6 +60,25 @@ func internationalEnd(s string, i int) int {
 	return end
 }
 
+// zerosEnd returns where the number that has 00 for its plus at i ends, or 0.
+func zerosEnd(s string, i int) int {
+	if !strings.HasPrefix(s[i:], "00") || len(s)-i < 11 || s[i+2] < '1' || s[i+2] > '9' {
+		return 0
+	}
+	cc := countryCode(s[i+2 : i+5])
+	if sep := after(s, i+2+cc); !every(s[i+2:i+2+cc], isDigit) || !isSeparator(sep) && !isBracket(sep) {
+		return 0
+	}
+	end := internationalEnd(s, i+1)
+	if end == 0 {
+		return 0
+	}
+	if n := countDigits(s[i+2 : end]); n < 9 || cc == 1 && n != 11 {
+		return 0
+	}
+	return end
+}
+
 func isSeparator(b byte) bool { return b == ' ' || b == '-' || b == '.' || b == '/' }
 func isBracket(b byte) bool   { return b == '(' || b == ')' }
 
@@ -63,6 +88,7 @@ func nanpEnd(s string, i int) int {
 		i += 2
 	}
 	var area int
+	dash := byte('-')
 	switch {
 	case after(s, i) == '(':
 		area = i + 1
@@ -75,19 +101,19 @@ func nanpEnd(s string, i int) int {
 		}
 	default:
 		area = i
-		if after(s, area+3) != '-' {
+		if dash = after(s, area+3); dash != '-' && dash != '.' {
 			return 0
 		}
 		i = area + 4
 	}
 	end := i + 8
-	if end > len(s) || s[i+3] != '-' && s[i+3] != ' ' || !every(s[i+4:end], isDigit) {
+	if end > len(s) || s[i+3] != dash && (s[i+3] != ' ' || dash == '.') || !every(s[i+4:end], isDigit) {
 		return 0
 	}
 	if !isNANPGroup(s[area:area+3]) || !isNANPGroup(s[i:i+3]) {
 		return 0
 	}
-	if a := after(s, end); isAlnum(a) || a == '-' || a == '_' {
+	if a := after(s, end); isAlnum(a) || a == '-' || a == '_' || a == '.' && isDigit(after(s, end+1)) {
 		return 0
 	}
 	return end

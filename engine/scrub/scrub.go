@@ -51,6 +51,15 @@ type Config struct {
 	Rules    []Rule   // the user's, which come before the packs
 	Disabled string   // the reason given for scrub = none; "": scrubbing is on
 	MaxBody  int      // largest decoded body in bytes; 0: DefaultMaxBody
+
+	// InMemory says that responses are compared in memory and never stored.
+	// What would be removed from one is then replaced by a keyed stand-in that
+	// tells equal from different and nothing else, not even a length; and a
+	// body that cannot be scrubbed is not withheld but becomes an Oversized
+	// one without bytes, whose SHA256 is a keyed digest of the whole body. So
+	// whatever the candidate changes still counts. Requests are scrubbed as
+	// without it.
+	InMemory bool
 }
 
 // Rule is a rule of the user. Where several match one value, the one that
@@ -83,11 +92,13 @@ type Scrubber struct {
 	root      []byte
 	ephemeral bool
 	keys      [numClasses][]byte // derived, by domain
+	others    [numPurposes][]byte
 	enabled   [numClasses]bool
 
 	detectors  []detector // of the enabled packs
 	protectors []detector // of them, those that no exemption turns off
 	certain    []detector // of them, those that digits alone cannot set off
+	madeUp     []detector // those, and that of cards: what clients make up is no counter
 	patterns   []pattern  // the static jq rules, lowered
 	dynamic    []dynamicRule
 	byKey      map[string]int // normalised field name to rule
@@ -148,6 +159,9 @@ func (s *Scrubber) setPacks() error {
 		if classes[d.class].protected || d.class == email {
 			s.certain = append(s.certain, d)
 		}
+		if classes[d.class].protected || d.class == email || d.class == card {
+			s.madeUp = append(s.madeUp, d)
+		}
 	}
 	return nil
 }
@@ -173,7 +187,34 @@ func (s *Scrubber) setKey() error {
 		}
 		s.keys[c] = key
 	}
+	for p, name := range purposes {
+		key, err := hkdf.Key(sha256.New, s.root, nil, "shadowaudit/scrub/v1/"+name, sha256.Size)
+		if err != nil {
+			return fmt.Errorf("derive scrub keys: %w", err)
+		}
+		s.others[p] = key
+	}
 	return nil
+}
+
+// purpose is what else a key is derived for.
+type purpose uint8
+
+const (
+	sessions purpose = iota
+	removals
+	digests
+	numPurposes
+)
+
+var purposes = [numPurposes]string{sessions: "session", removals: "removal", digests: "digest"}
+
+// mac is the keyed hash of a text for a purpose.
+func (s *Scrubber) mac(p purpose, text []byte) (sum [sha256.Size]byte) {
+	h := hmac.New(sha256.New, s.others[p])
+	h.Write(text)
+	h.Sum(sum[:0])
+	return sum
 }
 
 // keyID tells keys apart and reveals nothing about them.
@@ -230,8 +271,8 @@ var reasons = [...]string{
 // Exchange scrubs x in place. The slices of x are replaced, their elements are
 // never written, so memory that x shares with others stays as it was. A
 // request that cannot be scrubbed is a *DropError, and x must not be passed on;
-// a recorded response that cannot be is kept without its body. Session and ID
-// are left alone.
+// a recorded response that cannot be is kept without its body, or with a digest
+// of it (Config.InMemory). Session and ID are left alone: see Session.
 func (s *Scrubber) Exchange(x *traffic.Exchange) error {
 	if s.cfg.Disabled != "" {
 		return nil
@@ -259,6 +300,18 @@ func (s *Scrubber) exchange(x *traffic.Exchange) (req *traffic.Request, resp *tr
 	return req, resp, drop
 }
 
+// Session returns a pseudonym of 16 hexadecimal digits for the session of an
+// exchange, which may be a cookie or the address of a client. The same session
+// has the same pseudonym under the same key. No session, "", stays none, and
+// with scrubbing off a session stays what it is.
+func (s *Scrubber) Session(v string) string {
+	if v == "" || s.cfg.Disabled != "" {
+		return v
+	}
+	sum := s.mac(sessions, []byte(v))
+	return hex.EncodeToString(sum[:8])
+}
+
 // Request returns a scrubbed copy of r, or a *DropError. It does not count as
 // a hit of any rule.
 func (s *Scrubber) Request(r *traffic.Request) (*traffic.Request, error) {
@@ -273,7 +326,8 @@ func (s *Scrubber) Request(r *traffic.Request) (*traffic.Request, error) {
 }
 
 // Response returns a scrubbed copy of r; a body that cannot be scrubbed is
-// missing from it. It does not count as a hit of any rule.
+// missing from it, or a digest stands for it (Config.InMemory). It does not
+// count as a hit of any rule.
 func (s *Scrubber) Response(r *traffic.Response) (*traffic.Response, error) {
 	out := *r
 	if s.cfg.Disabled != "" {
@@ -291,7 +345,7 @@ const redacted = "redacted"
 // Shown returns what a report may show of one value. path holds the keys that
 // lead to it (body, customer, email), list positions left out; literal is raw
 // JSON text or plain text, and the result has the same form. Nothing that is
-// detected comes back as it was.
+// detected comes back as it was, nor do bytes that are no text.
 func (s *Scrubber) Shown(path []string, literal string) string {
 	return s.show(literal, func(w *worker) string { return w.shown(path, literal) })
 }
@@ -303,7 +357,7 @@ func (s *Scrubber) Text(v string) string {
 
 // Path returns a request-target that may be shown.
 func (s *Scrubber) Path(target string) string {
-	return s.show(target, func(w *worker) string { return w.target(target, w.at("query")) })
+	return s.show(target, func(w *worker) string { return w.requestTarget(target, w.at("query")) })
 }
 
 func (s *Scrubber) show(original string, f func(*worker) string) string {
@@ -365,6 +419,9 @@ func (s *Scrubber) ruleName(i int) string {
 	case numClasses:
 		return "integrity"
 	case numClasses + 1:
+		if s.cfg.InMemory {
+			return "unreadable response body"
+		}
 		return "withheld response body"
 	default:
 		return classes[c].rule()

@@ -163,6 +163,24 @@ var carriers = []struct {
 	{"multipart", func(p plant) *traffic.Exchange {
 		return post("multipart/form-data; boundary=B", "--B\r\nContent-Disposition: form-data; name=\""+p.key()+"\"\r\n\r\n"+p.value+"\r\n--B--\r\n")
 	}},
+	{"multipart, typed", func(p plant) *traffic.Exchange {
+		return part("Content-Disposition: form-data; name=\""+p.key()+"\"\r\nContent-Type: text/plain; charset=utf-8", p.value)
+	}},
+	{"multipart, JSON", func(p plant) *traffic.Exchange {
+		return part("Content-Disposition: form-data; name=\""+p.key()+"\"\r\nContent-Type: application/json", quoted(p.value))
+	}},
+	{"pair", func(p plant) *traffic.Exchange {
+		return post("application/json", `[{"name":"`+p.key()+`","value":`+quoted(p.value)+`}]`)
+	}},
+	{"pair, value first", func(p plant) *traffic.Exchange {
+		return post("application/json", `[{"value":`+quoted(p.value)+`,"key":"`+p.key()+`"}]`)
+	}},
+	{"XML field", func(p plant) *traffic.Exchange {
+		return post("application/xml", `<r><field name="`+p.key()+`">`+entities(p.value)+`</field></r>`)
+	}},
+	{"data URI", func(p plant) *traffic.Exchange {
+		return post("application/json", `{"a":"data:application/json;base64,`+base64.StdEncoding.EncodeToString([]byte(object(p)))+`"}`)
+	}},
 	{"XML", func(p plant) *traffic.Exchange {
 		return post("application/xml", "<?xml version=\"1.0\"?><s:e xmlns:s=\"u\"><s:"+p.key()+">"+entities(p.value)+"</s:"+p.key()+"></s:e>")
 	}},
@@ -235,6 +253,9 @@ var valueCarriers = []struct {
 		return answer("text/html", `<p title="`+entities(p.value)+`">see `+entities(p.value)+"</p>")
 	}},
 	{"name in JSON", func(p plant) *traffic.Exchange { return post("application/json", `{`+quoted(p.value)+`:{"a":1}}`) }},
+	{"name of a cookie", func(p plant) *traffic.Exchange {
+		return with("Cookie", "a=1; "+url.QueryEscape(p.value)+"=1")
+	}},
 	{"name in query", func(p plant) *traffic.Exchange { return get("/?" + url.QueryEscape(p.value) + "=1") }},
 	{"query without a name", func(p plant) *traffic.Exchange { return get("/?" + url.QueryEscape(p.value)) }},
 	{"reason phrase", func(p plant) *traffic.Exchange { x := answer("", ""); x.Response.Reason = p.value; return x }},
@@ -879,6 +900,18 @@ func TestHostileInputs(t *testing.T) {
 		"plus":         quoted(strings.Repeat("+1", n)),
 		"tracks":       quoted(strings.Repeat(";4", n)),
 		"PEM":          quoted(strings.Repeat("-----BEGIN PRIVATE KEY-----", n/10)),
+		"pairs":        "[" + strings.Repeat(`{"value":"a","x":[1,{}]},`, n/10) + "1]",
+		"pair":         "{" + strings.Repeat(`"value":1,`, n) + `"a":1}`,
+		"inner pairs":  strings.Repeat(`{"value":`, 250) + `"` + strings.Repeat("a", n) + `"` + strings.Repeat("}", 250),
+		"data URIs":    quoted(strings.Repeat("data:;base64,amFuZUBhY21lLmNvbQ==,", n/10)),
+		"entities":     quoted(strings.Repeat("&#64;", n)),
+		"ampersands":   quoted("&#" + strings.Repeat("&", n)),
+		"settings":     quoted(strings.Repeat("token: ", n)),
+		"fields":       quoted(strings.Repeat(" ", n) + strings.Repeat("token:   x ", n/10)),
+		"full width":   quoted(strings.Repeat("４", n)),
+		"card words":   quoted(strings.Repeat("a4111111111111111", n/10)),
+		"zeros":        quoted(strings.Repeat("0049 ", n)),
+		"lines":        quoted(strings.Repeat("QUFB\n", n)),
 		"marks":        "\ufeff" + strings.Repeat(" ", n) + "1",
 	} {
 		start := time.Now()

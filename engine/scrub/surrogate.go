@@ -62,7 +62,7 @@ func (w *worker) surrogate(c class, s string) string {
 		return s
 	}
 	if row.remove {
-		return ""
+		return w.gone(s)
 	}
 	d := w.drawsOf(c)
 	d.seed(row.canonical(s))
@@ -306,7 +306,8 @@ func ibanNumber(d *draws, s string) string {
 
 // phoneNumber keeps punctuation and length. North American numbers become
 // 555-01xx, which is reserved for fiction; others get two zeros behind the
-// country code, or begin with 000 or 999, which nobody is assigned.
+// country code, or begin with 000 or 999, which nobody is assigned. "00" in
+// front of a country code is another way to write the plus.
 func phoneNumber(d *draws, s string) string {
 	digits := digitsOnly(s)
 	n := len(digits)
@@ -321,10 +322,27 @@ func phoneNumber(d *draws, s string) string {
 	case plus:
 		cc := countryCode(digits)
 		return fillPhone(d, s, digits[:cc]+"00"+d.digits(n-cc-2))
+	case isZeros(digits):
+		cc := 2 + countryCode(digits[2:])
+		return fillPhone(d, s, digits[:cc]+"00"+d.digits(n-cc-2))
 	case digits[0] == '0':
 		return fillPhone(d, s, "000"+d.digits(n-3))
 	}
 	return fillPhone(d, s, "999"+d.digits(n-3))
+}
+
+// isZeros reports whether digits are a number with 00 for the plus.
+func isZeros(digits string) bool {
+	return len(digits) >= 10 && digits[:2] == "00" && digits[2] != '0'
+}
+
+// canonicalPhone is the number whichever way its plus is written.
+func canonicalPhone(s string) string {
+	digits := digitsOnly(s)
+	if isZeros(digits) {
+		return digits[2:]
+	}
+	return digits
 }
 
 // fillPhone also replaces the letters of "ext" and of numbers spelled as words.
@@ -354,6 +372,8 @@ func isReservedPhone(s string) bool {
 		return digits[n-7:n-2] == "55501"
 	case plus:
 		return strings.HasPrefix(digits[countryCode(digits):], "00")
+	case isZeros(digits):
+		return strings.HasPrefix(digits[2+countryCode(digits[2:]):], "00")
 	}
 	return strings.HasPrefix(digits, "000") || strings.HasPrefix(digits, "999") && n >= 10
 }
@@ -501,6 +521,9 @@ func (w *worker) number(c class, raw string) string {
 		sign, digits = "-", digits[1:]
 	}
 	if classes[c].remove {
+		if w.inMemory {
+			return quoted(w.gone(raw))
+		}
 		return "0"
 	}
 	if every(digits, isDigit) {

@@ -1,10 +1,14 @@
 package scrub
 
 import (
+	"bytes"
 	"encoding/base64"
 	"html"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/shadowaudit/shadowaudit/engine/content"
+	"github.com/shadowaudit/shadowaudit/engine/traffic"
 )
 
 // apply carries out a verdict on a text. Removing is up to the caller, who
@@ -25,7 +29,7 @@ func (w *worker) apply(v verdict, k *keyInfo, s string) string {
 		return w.keyed(v, s)
 	case Remove:
 		w.hit(v.rule)
-		return ""
+		return w.gone(s)
 	}
 	if k != nil && k.technical && len(s) > 16 && every(s, isDigit) {
 		return s
@@ -103,14 +107,21 @@ func mixes(c class) bool {
 // authScheme splits a credential that carries its scheme.
 func authScheme(s string) (scheme, rest string) {
 	i := strings.IndexByte(s, ' ')
-	if i < 0 || i+1 == len(s) {
+	if i < 0 || i+1 == len(s) || !isScheme(s[:i]) {
 		return "", s
 	}
-	switch strings.ToLower(s[:min(i, 10)]) {
-	case "bearer", "basic", "token", "negotiate", "dpop", "apikey", "api-key", "ntlm":
-		return s[:i+1], s[i+1:]
+	return s[:i+1], s[i+1:]
+}
+
+func isScheme(s string) bool {
+	if len(s) > 10 {
+		return false
 	}
-	return "", s
+	switch strings.ToLower(s) {
+	case "bearer", "basic", "token", "negotiate", "dpop", "apikey", "api-key", "ntlm":
+		return true
+	}
+	return false
 }
 
 // found replaces what the detectors find in s.
@@ -156,6 +167,7 @@ func (w *worker) plain(s string) string {
 		if out, ok := w.base64(s); ok {
 			return out
 		}
+		s = w.dataURIs(s)
 	}
 	if strings.HasPrefix(strings.TrimLeft(s, " \t\r\n"), "<") && strings.IndexByte(s, '>') > 0 && w.enter() {
 		defer w.leave()
@@ -230,32 +242,95 @@ func (w *worker) prose(s string) string {
 		}
 	}
 	t := traitsOf(s)
+	if t.has&(hasAmpersand|hasWide) != 0 {
+		if spelled := narrow(withoutEntities(s)); spelled != s && w.enter() {
+			out := w.plain(spelled)
+			w.leave()
+			if out != spelled {
+				return out
+			}
+		}
+	}
 	w.spans = w.assignments(s, t, w.spans[:0])
 	w.spans = find(w.s.detectors, s, t, w.spans)
 	return w.replaced(s, w.spans)
 }
 
+// withoutEntities writes out the entities of HTML that stand for what needs
+// none: "jane&#64;acme.com". Those that markup would be read differently
+// without, and all others, stay.
+func withoutEntities(s string) string {
+	if !strings.Contains(s, "&#") && !strings.Contains(s, "&commat;") && !strings.Contains(s, "&period;") {
+		return s
+	}
+	var b strings.Builder
+	for s != "" {
+		amp := strings.IndexByte(s, '&')
+		if amp < 0 {
+			break
+		}
+		b.WriteString(s[:amp])
+		s = s[amp:]
+		end := strings.IndexByte(s[:min(len(s), 12)], ';') + 1
+		if end > 0 {
+			if c := html.UnescapeString(s[:end]); len(c) == 1 && (isAlnum(c[0]) || strings.IndexByte("@.+-_ ()/:", c[0]) >= 0) {
+				b.WriteString(c)
+				s = s[end:]
+				continue
+			}
+		}
+		b.WriteByte('&')
+		s = s[1:]
+	}
+	b.WriteString(s)
+	return b.String()
+}
+
+// narrow writes the full width forms of ASCII (U+FF01 to U+FF5E) and the small
+// at sign as what they are forms of, as NFKC does.
+func narrow(s string) string {
+	if strings.IndexByte(s, 0xef) < 0 {
+		return s
+	}
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r >= 0xff01 && r <= 0xff5e:
+			return r - 0xfee0
+		case r == 0xfe6b:
+			return '@'
+		}
+		return r
+	}, s)
+}
+
 // assignments finds values that a text names: password=..., "token": "...".
-// Without quotes only credentials count, and only behind an equals sign:
-// "Password: must be long" is a sentence.
+// Without quotes only credentials count. Behind a colon or blanks the name has
+// to begin a line or a field, and the value to look like one: "Password: must
+// be long" is a sentence.
 func (w *worker) assignments(s string, t traits, spans []span) []span {
-	if t.has&hasEquals == 0 && t.has&(hasColon|hasQuote) != hasColon|hasQuote {
+	if t.has&(hasEquals|hasColon) == 0 {
 		return spans
 	}
 	for i := 0; i < len(s); i++ {
 		if s[i] != '=' && s[i] != ':' {
 			continue
 		}
-		k := w.nameBefore(s, i)
+		k, name := w.nameBefore(s, i)
 		if k == nil {
 			continue
 		}
 		start, end, inQuotes := valueAfter(s, i+1)
+		if !inQuotes && isScheme(s[start:end]) && after(s, end) == ' ' { // Authorization: Bearer ...
+			start, end, inQuotes = valueAfter(s, end)
+		}
 		if start == end {
 			continue
 		}
 		c := w.classOf(k, 0, none, s[start:end])
-		if c == none || !inQuotes && (s[i] == ':' || !classes[c].protected || s[start] == '=' || start > i+1) {
+		if c == none || !inQuotes && (!classes[c].protected || s[start] == '=') {
+			continue
+		}
+		if !inQuotes && (s[i] == ':' || start > i+1) && !(beginsField(s, name) && isSetting(s, start, end)) {
 			continue
 		}
 		spans = append(spans, span{start, end, c})
@@ -264,24 +339,61 @@ func (w *worker) assignments(s string, t traits, spans []span) []span {
 	return spans
 }
 
-// nameBefore looks up the name that ends at i, if a rule or a pack knows it.
-func (w *worker) nameBefore(s string, i int) *keyInfo {
+// beginsField reports whether what begins at i begins a line, an element of a
+// list or a field of a log line.
+func beginsField(s string, i int) bool {
+	for i > 0 && strings.IndexByte(" \t-*#\"'", s[i-1]) >= 0 {
+		i--
+	}
+	return i == 0 || strings.IndexByte("\r\n,;|&{[(", s[i-1]) >= 0
+}
+
+// isSetting reports whether s[start:end], behind the name of a credential, is a
+// value and not a word about one, a call or a place that a value is put into.
+func isSetting(s string, start, end int) bool {
+	v := s[start:end]
+	if strings.IndexByte("$%{<(*.", v[0]) >= 0 || strings.IndexByte(v, '(') >= 0 {
+		return false
+	}
+	if remarks[strings.ToLower(strings.TrimRight(v, "!.?:"))] {
+		return false
+	}
+	rest := strings.TrimLeft(s[end:], " \t")
+	return rest == "" || strings.IndexByte("\r\n,;|&}])\"'<#", rest[0]) >= 0 || isOpaque(v)
+}
+
+// remarks are what else is said behind "password:" and "token:": what is wrong
+// with it, or its type.
+var remarks = func() map[string]bool {
+	out := map[string]bool{}
+	for w := range strings.FieldsSeq("required optional missing invalid expired revoked unknown wrong incorrect weak strong empty blank ok valid unset set hidden redacted " +
+		"changed reset null nil none undefined true false yes no string text int integer id number boolean bool object array list any file password secret token") {
+		out[w] = true
+	}
+	return out
+}()
+
+// nameBefore looks up the name that ends at i, if a rule or a pack knows it, and
+// says where it begins.
+func (w *worker) nameBefore(s string, i int) (k *keyInfo, start int) {
 	end := i
 	for end > 0 && (s[end-1] == ' ' || s[end-1] == '"' || s[end-1] == '\'' || s[end-1] == '\\') {
 		end--
 	}
-	start := end
+	start = end
 	for start > 0 && end-start < 48 && (isAlnum(s[start-1]) || s[start-1] == '_' || s[start-1] == '-') {
 		start--
 	}
+	for start < end && s[start] == '-' { // of a list
+		start++
+	}
 	if end-start < 3 || i-end > 4 {
-		return nil
+		return nil, 0
 	}
-	k := w.key([]byte(s[start:end]))
-	if k.rows[0] == nil {
-		return nil
+	if k = w.key([]byte(s[start:end])); k.rows[0] == nil {
+		return nil, 0
 	}
-	return k
+	return k, start
 }
 
 // valueAfter finds the value behind a separator: up to its closing quote, or up
@@ -314,29 +426,102 @@ func valueAfter(s string, i int) (start, end int, inQuotes bool) {
 
 var base64s = [...]*base64.Encoding{base64.StdEncoding.Strict(), base64.RawStdEncoding.Strict(), base64.URLEncoding.Strict(), base64.RawURLEncoding.Strict()}
 
-// base64 looks into a value that is the base64 of a text. ok is false when it
-// is not, or when there is nothing in it to replace.
+// base64 looks into a value that is the base64 of a text, in lines or in one,
+// which may be compressed. ok is false when it is not, or when there is nothing
+// in it to replace.
 func (w *worker) base64(s string) (out string, ok bool) {
-	if !every(s, func(b byte) bool { return isAlnum(b) || strings.IndexByte("+/=-_", b) >= 0 }) {
+	if !every(s, func(b byte) bool { return isBase64(b) || b == '\r' || b == '\n' }) {
 		return s, false
 	}
+	compact := s
+	if strings.IndexByte(s, '\n') >= 0 {
+		compact = strings.NewReplacer("\r", "", "\n", "").Replace(s)
+	}
 	for _, enc := range base64s {
-		decoded, err := enc.DecodeString(s)
-		if err != nil || !isText(decoded) {
+		decoded, err := enc.DecodeString(compact)
+		if err != nil {
+			continue
+		}
+		text, h := decoded, traffic.Header(nil)
+		if bytes.HasPrefix(decoded, []byte("\x1f\x8b")) {
+			h = gzipped
+			if text, err = content.Decode(h, decoded, w.s.cfg.MaxBody); err != nil {
+				continue
+			}
+		}
+		if !isText(text) {
 			continue
 		}
 		if !w.enter() {
 			return s, true
 		}
-		text := string(decoded)
-		scrubbed := w.plain(text)
+		scrubbed := w.plain(string(text))
 		w.leave()
-		if scrubbed == text { // another alphabet would say the same
+		if scrubbed == string(text) { // another alphabet would say the same
 			return s, false
 		}
-		return enc.EncodeToString([]byte(scrubbed)), true
+		coded, err := content.Encode(h, []byte(scrubbed))
+		if err != nil {
+			w.fail(badCoding)
+		}
+		return inLines(s, enc.EncodeToString(coded)), true
 	}
 	return s, false
+}
+
+var gzipped = traffic.Header{{Name: "Content-Encoding", Value: "gzip"}}
+
+func isBase64(b byte) bool { return isAlnum(b) || strings.IndexByte("+/=-_", b) >= 0 }
+
+// inLines breaks s into lines as like is.
+func inLines(like, s string) string {
+	width := strings.IndexByte(like, '\n')
+	if width < 0 {
+		return s
+	}
+	end := "\n"
+	if width > 0 && like[width-1] == '\r' {
+		width--
+		end = "\r\n"
+	}
+	if width == 0 {
+		return s
+	}
+	var b strings.Builder
+	for len(s) > width {
+		b.WriteString(s[:width])
+		b.WriteString(end)
+		s = s[width:]
+	}
+	b.WriteString(s)
+	if strings.HasSuffix(like, "\n") {
+		b.WriteString(end)
+	}
+	return b.String()
+}
+
+// dataURIs looks into the base64 of the data: URIs in a text.
+func (w *worker) dataURIs(s string) string {
+	const mark = ";base64,"
+	if !strings.Contains(s, mark) {
+		return s
+	}
+	var b strings.Builder
+	for {
+		head, rest, found := strings.Cut(s, mark)
+		b.WriteString(head)
+		if !found {
+			return b.String()
+		}
+		b.WriteString(mark)
+		end := 0
+		for end < len(rest) && isBase64(rest[end]) {
+			end++
+		}
+		out, _ := w.base64(rest[:end])
+		b.WriteString(out)
+		s = rest[end:]
+	}
 }
 
 // isText reports whether b is UTF-8 without control characters.
@@ -461,16 +646,41 @@ func (m *markup) tag() {
 		m.out.WriteString(m.w.prose(tag))
 		return
 	}
-	m.nest(localName(tag[start:i]), closing, strings.HasSuffix(tag, "/>"))
-	m.out.WriteString(tag[:i])
-	m.attributes(tag[i:])
+	name := localName(tag[start:i])
+	k := m.w.key([]byte(name))
+	m.out.WriteString(tag[:i-len(name)])
+	m.out.WriteString(m.elementName(k, name))
+	label := m.label(tag[i:])
+	if !k.says() && label.says() { // <field name="password">
+		k = label
+	}
+	m.nest(k, closing, strings.HasSuffix(tag, "/>"))
+	m.attributes(tag[i:], label)
+}
+
+// elementName scrubs a name, which stays one; a closing tag has the same.
+func (m *markup) elementName(k *keyInfo, name string) string {
+	out := m.w.nameOf(k, name)
+	if out == name || every(out, isNameByte) {
+		return out
+	}
+	return masked(name, 'x', 'X', '0')
+}
+
+// label is what a tag says by an attribute that its content or value is.
+func (m *markup) label(tag string) *keyInfo {
+	name := attribute(tag, "name")
+	if name == "" {
+		name = attribute(tag, "key")
+	}
+	return m.w.key([]byte(name))
 }
 
 // nest keeps the stack of open elements. HTML does not close what it opens, and
 // its element names are no field names.
-func (m *markup) nest(name string, closing, empty bool) {
+func (m *markup) nest(k *keyInfo, closing, empty bool) {
 	switch {
-	case m.html || name == "":
+	case m.html:
 	case closing:
 		if len(m.open) > 0 {
 			m.open = m.open[:len(m.open)-1]
@@ -478,7 +688,7 @@ func (m *markup) nest(name string, closing, empty bool) {
 	case !empty && len(m.open) >= maxNesting:
 		m.w.fail(tooDeep)
 	case !empty:
-		m.open = append(m.open, m.w.key([]byte(name)))
+		m.open = append(m.open, k)
 	}
 }
 
@@ -506,8 +716,7 @@ func tagEnd(s string) int {
 	return len(s)
 }
 
-func (m *markup) attributes(s string) {
-	named := m.w.key([]byte(attribute(s, "name")))
+func (m *markup) attributes(s string, label *keyInfo) {
 	for s != "" {
 		eq := strings.IndexByte(s, '=')
 		if eq < 0 {
@@ -522,9 +731,12 @@ func (m *markup) attributes(s string) {
 		start, end, _ := valueAfter(s, eq+1)
 		k := m.w.key([]byte(key))
 		if key == "value" || key == "content" {
-			k = named
+			k = label
 		}
 		at := m.here()
+		if label.says() && (key == "name" || key == "key") {
+			at = where{rule: -1, places: nowhere} // the label is not what it is a label of
+		}
 		if !m.html && !strings.EqualFold(key, "value") {
 			at = at.inside()
 		}

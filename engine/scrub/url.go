@@ -40,6 +40,37 @@ func (w *worker) target(t string, params places) string {
 	return b.String()
 }
 
+// requestTarget scrubs the target of a request. User information in front of
+// its host goes without a trace: nobody sends it on, and a host is no secret.
+func (w *worker) requestTarget(t string, params places) string {
+	if bare := withoutUser(t); bare != t {
+		w.hitClass(credential)
+		t = bare
+	}
+	return w.target(t, params)
+}
+
+// withoutUser takes the user information out of a target in absolute or
+// authority form.
+func withoutUser(t string) string {
+	if strings.HasPrefix(t, "/") {
+		return t
+	}
+	start := 0
+	if i := strings.Index(t, "://"); i >= 0 && !strings.ContainsAny(t[:i], "/?#") {
+		start = i + 3
+	}
+	end := len(t)
+	if i := strings.IndexAny(t[start:], "/?#"); i >= 0 {
+		end = start + i
+	}
+	at := strings.LastIndexByte(t[start:end], '@')
+	if at < 0 {
+		return t
+	}
+	return t[:start] + t[start+at+1:]
+}
+
 // opaque replaces the parts of a path that is a secret as a whole.
 func (w *worker) opaque(path string) string {
 	w.hitClass(vendorKey)
@@ -223,8 +254,10 @@ func (w *worker) pair(pair string, plus bool, at places, section string) (out st
 	}
 	value := w.parameter(place, rawValue, plus, &goes)
 	if k.exposed {
-		if found := w.found(w.s.detectors, name); found != name {
-			rawName = escapeLike(rawName, found, plus)
+		bare := barePluses(rawName, plus)
+		name = unescape(bare, plus)
+		if out := w.nameOf(w.key([]byte(name)), name); out != name {
+			rawName = escapeBare(rawName, bare, out, plus)
 		}
 	}
 	return rawName + "=" + value, goes
@@ -236,14 +269,66 @@ func (w *worker) parameter(at where, raw string, plus bool, goes *bool) string {
 	v := w.judgeAt(&at, decoded)
 	if v.action == Remove {
 		w.hit(v.rule)
-		*goes = true
-		return ""
+		*goes = !w.inMemory
+		return w.gone(decoded)
+	}
+	bare := barePluses(raw, plus)
+	if bare != raw {
+		decoded = unescape(bare, plus)
 	}
 	out := w.apply(v, at.key, decoded)
 	if out == decoded {
 		return raw
 	}
-	return escapeLike(raw, out, plus)
+	return escapeBare(raw, bare, out, plus)
+}
+
+// barePluses encodes the pluses that somebody forgot to encode: that of a
+// telephone number, "?to=+4915...", which by the standard is a blank, and the
+// only one in an address with a bare "@". Other pluses stay blanks.
+func barePluses(raw string, plus bool) string {
+	if !plus || strings.IndexByte(raw, '+') < 0 {
+		return raw
+	}
+	var b strings.Builder
+	start := 0 // of what may be the local part of an address
+	for i := 0; i < len(raw); i++ {
+		if !isLocalByte(raw[i]) {
+			start = i + 1
+		}
+		if raw[i] == '+' && (startsNumber(raw, i) || isSubaddress(raw, start, i)) {
+			b.WriteString("%2B")
+			continue
+		}
+		b.WriteByte(raw[i])
+	}
+	return b.String()
+}
+
+func startsNumber(s string, plus int) bool {
+	next := after(s, plus+1)
+	return next >= '1' && next <= '9' && !isAlnum(before(s, plus))
+}
+
+// isSubaddress reports whether the plus is the only one of a local part that
+// begins at start and ends at an "@".
+func isSubaddress(s string, start, plus int) bool {
+	const longest = 64 // RFC 5321 section 4.5.3.1.1
+	end := plus + 1
+	for end < len(s) && end-start <= longest && isLocalByte(s[end]) && s[end] != '+' {
+		end++
+	}
+	return plus > start && after(s, end) == '@' && strings.IndexByte(s[max(start, plus-longest):plus], '+') < 0
+}
+
+// escapeBare encodes s in the style of raw, with the pluses that stand bare
+// there bare again.
+func escapeBare(raw, bare, s string, plus bool) string {
+	out := escapeLike(raw, s, plus)
+	if bare == raw || strings.Contains(raw, "%2B") || strings.Contains(raw, "%2b") {
+		return out
+	}
+	return strings.ReplaceAll(strings.ReplaceAll(out, "%2B", "+"), "%2b", "+")
 }
 
 // unescape undoes percent-encoding; in forms and queries a plus is a blank. A

@@ -1,6 +1,11 @@
 package scrub
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+
+	"github.com/shadowaudit/shadowaudit/engine/content"
 	"github.com/shadowaudit/shadowaudit/engine/traffic"
 )
 
@@ -16,6 +21,7 @@ type worker struct {
 
 	patterns []pattern // of the scrubber, then those that hold for this message
 	readers  []*reader // by depth of JSON inside JSON
+	inMemory bool      // this is a response that is compared and never stored
 	depth    int       // of what is inside what: JSON in a string, base64, a parameter
 	spans    []span
 }
@@ -29,7 +35,7 @@ func newWorker(s *Scrubber) *worker {
 
 func (w *worker) reset() {
 	clear(w.hits)
-	w.drop, w.depth = nil, 0
+	w.drop, w.depth, w.inMemory = nil, 0, false
 	w.patterns = w.s.patterns
 }
 
@@ -75,7 +81,7 @@ func (w *worker) request(r *traffic.Request) *traffic.Request {
 	if w.s.dynamic != nil && !w.bind(requestDocument(w, r)) {
 		return &out
 	}
-	out.Target = w.target(r.Target, w.at("query"))
+	out.Target = w.requestTarget(r.Target, w.at("query"))
 	if v, named := w.named(w.at("path"), nil); named && r.Target != "" {
 		out.Target = w.wholePath(out.Target, v)
 	}
@@ -110,6 +116,7 @@ func (w *worker) requestBody(r *traffic.Request) []byte {
 }
 
 func (w *worker) response(r *traffic.Response) *traffic.Response {
+	w.inMemory = w.s.cfg.InMemory
 	out := *r
 	if w.s.dynamic != nil && !w.bind(responseDocument(w, r)) {
 		return &out
@@ -131,6 +138,10 @@ func (w *worker) response(r *traffic.Response) *traffic.Response {
 	if body.State == traffic.Missing {
 		if r.Body.State != traffic.Missing {
 			w.hit(len(w.hits) - 1)
+			out.Header, out.Trailer = w.unvouched(out.Header), w.unvouched(out.Trailer)
+		}
+		if w.inMemory {
+			body = w.digest(r)
 		}
 		out.Body = body
 		return &out
@@ -143,8 +154,47 @@ func (w *worker) response(r *traffic.Response) *traffic.Response {
 	return &out
 }
 
+// digest stands for a body that cannot be scrubbed: equal bodies have equal
+// digests, and without the key nobody can try out what a body may have been.
+// Since compressors differ it is that of the plain body, where there is one. A
+// body of which only the SHA-256 was kept has the digest that it would have
+// had whole; one that is cut off or absent has none.
+func (w *worker) digest(r *traffic.Response) traffic.Body {
+	size, sum := r.Body.Size, r.Body.SHA256
+	switch r.Body.State {
+	case traffic.Complete:
+		plain, err := content.Decode(r.Header, r.Body.Bytes, content.Limit)
+		if err != nil {
+			plain = r.Body.Bytes
+		}
+		size, sum = int64(len(plain)), sha256.Sum256(plain)
+	case traffic.Oversized:
+	default:
+		return traffic.Body{State: traffic.Missing}
+	}
+	return traffic.Body{State: traffic.Oversized, Size: size, SHA256: w.s.mac(digests, sum[:])}
+}
+
+// gone is what a removed value leaves behind: nothing, or in memory a stand-in
+// that differs where the value does, and has the same shape whatever it was.
+func (w *worker) gone(value string) string {
+	if !w.inMemory {
+		return ""
+	}
+	sum := w.s.mac(removals, []byte(value))
+	return removedMark + hex.EncodeToString(sum[:8])
+}
+
 // sameBytes reports whether a is b itself: every step returns what it was given
 // when there was nothing to change.
 func sameBytes(a, b []byte) bool {
 	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
 }
+
+// removedMark begins the stand-in of a value that was removed.
+const removedMark = "removed-"
+
+// HoldsRemoved reports whether a text that was scrubbed in memory holds the
+// stand-in of a removed value, which is there to be compared and not to be
+// shown.
+func HoldsRemoved(text string) bool { return strings.Contains(text, removedMark) }

@@ -55,7 +55,8 @@ type Body struct {
 	State BodyState
 
 	// For an Oversized body: its full length in bytes and the SHA-256 of all
-	// of it. Bytes then has only the beginning.
+	// of it, or a keyed digest where it may not be recognised. Bytes then has
+	// the beginning, or nothing.
 	Size   int64
 	SHA256 [32]byte
 }
