@@ -29,7 +29,7 @@ lint: ## gofmt, vet, staticcheck, govulncheck, tidiness, fresh generated files
 	@.ci/govulncheck
 
 e2e: ## drive the built program and real components from end to end
-	$(GO) test -race -tags e2e -count 1 -timeout 15m ./cmd/shadowaudit
+	$(GO) test -race -tags e2e -count 1 -timeout 15m -v -run 'TestReal|TestBuiltProgram|TestMemory' ./cmd/shadowaudit
 
 bench: ## print the performance table
 	$(GO) test -run '^$$' -bench . -benchmem $(PKG)
