@@ -250,7 +250,11 @@ func (l *loader) source(d *decl[*Source]) {
 		})
 		return
 	}
-	decodeArguments(l, l.openBlock(s, d.block), sourceFields, d.value)
+	b := l.openBlock(s, d.block)
+	decodeArguments(l, b, sourceFields, d.value)
+	if d.value.Kind == "access_log" {
+		l.checkLog(b, d.value)
+	}
 }
 
 var sourceFields = fields[*Source]{
@@ -258,6 +262,17 @@ var sourceFields = fields[*Source]{
 	"hosts": func(l *loader, a argument, s *Source) {
 		if hosts, ok := l.texts(a, diag.BadValue, checkHost); ok {
 			s.Hosts = attrOf(a, hosts)
+		}
+	},
+	"ports": func(l *loader, a argument, s *Source) { l.portsAttr(a, &s.Ports) },
+	"format": func(l *loader, a argument, s *Source) {
+		if word := l.keyword(a); word != "" {
+			s.Format = attrOf(a, word)
+		}
+	},
+	"fields": func(l *loader, a argument, s *Source) {
+		if fields, ok := l.logFields(a); ok {
+			s.Fields = attrOf(a, fields)
 		}
 	},
 }

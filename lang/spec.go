@@ -91,7 +91,17 @@ type Source struct {
 	Name   string
 	Paths  Attr[[]string] // absolute paths or globs
 	Hosts  Attr[[]string] // of a har: hosts to take, lower case; empty means all
+	Format Attr[string]   // of an access_log
+	Fields Attr[[]LogField]
+	Ports  Attr[[]int] // of a pcap: of the servers; empty means all
 	Origin pos.Range
+}
+
+// LogField says under which name a line of an access_log has something, or how
+// it is to be read.
+type LogField struct {
+	Name  string // one of the closed set: "method"
+	Value string
 }
 
 // Scrub is a scrub block.

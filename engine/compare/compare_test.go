@@ -450,6 +450,9 @@ func TestOtherBodies(t *testing.T) {
 			[]string{"mismatched", `.headers["content-type"] format application/json -> image/png [0]`,
 				`.body format 44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a (2 bytes) -> 4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945 (2 bytes)`}},
 		{"not recorded", Config{}, state(traffic.Missing, ""), jsonResponse(`{}`), []string{"inconclusive (the body of the baseline was not recorded)"}},
+		{"a status alone was recorded", Config{}, &traffic.Response{Status: 200, Body: traffic.Body{State: traffic.Missing}}, jsonResponse(`{}`), []string{"inconclusive (the body of the baseline was not recorded)"}},
+		{"a status alone was recorded, another one", Config{}, &traffic.Response{Status: 200, Body: traffic.Body{State: traffic.Missing}}, response(500, jsonType, `{}`), []string{"mismatched", ".status status 200 -> 500"}},
+		{"a status alone was recorded, and the body is ignored", ignoring(".body"), &traffic.Response{Status: 200, Body: traffic.Body{State: traffic.Missing}}, jsonResponse(`{}`), []string{"matched"}},
 		{"truncated", Config{}, state(traffic.Truncated, "{"), jsonResponse(`{}`), []string{"inconclusive (the body of the baseline is truncated)"}},
 		{"not recorded, and ignored", ignoring(".body"), state(traffic.Missing, ""), jsonResponse(`{}`), []string{"matched"}},
 		{"not recorded, mismatch elsewhere", Config{}, func() *traffic.Response {

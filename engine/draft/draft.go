@@ -16,8 +16,12 @@ import (
 	"github.com/shadowaudit/shadowaudit/engine/plan"
 	"github.com/shadowaudit/shadowaudit/engine/scrub"
 	"github.com/shadowaudit/shadowaudit/engine/source"
+	"github.com/shadowaudit/shadowaudit/engine/source/accesslog"
 	"github.com/shadowaudit/shadowaudit/engine/source/gor"
 	"github.com/shadowaudit/shadowaudit/engine/source/har"
+	"github.com/shadowaudit/shadowaudit/engine/source/mitm"
+	"github.com/shadowaudit/shadowaudit/engine/source/pcap"
+	"github.com/shadowaudit/shadowaudit/engine/source/recording"
 )
 
 // Config says what to make a spec of.
@@ -30,7 +34,7 @@ type Config struct {
 
 var (
 	// ErrUnknownKind is a file that is no recording of any known kind.
-	ErrUnknownKind = errors.New("neither a GoReplay recording nor a HAR file")
+	ErrUnknownKind = errors.New("no recording of a known kind")
 	// ErrMixedKinds are recordings that cannot be one source.
 	ErrMixedKinds = errors.New("the files are of different kinds: one source has one kind")
 	// ErrEmpty is a recording that says nothing.
@@ -49,6 +53,11 @@ func Make(ctx context.Context, cfg Config) ([]byte, error) {
 		return nil, err
 	}
 	src := plan.Source{Kind: kind, Name: cfg.Name, Paths: cfg.Paths}
+	if kind == "access_log" {
+		if src.Format, err = logFormat(cfg.Paths); err != nil {
+			return nil, err
+		}
+	}
 	var hosts []count
 	if kind == "har" { // a browser talks to third parties, too
 		if hosts, err = hostsOf(ctx, src, key); err != nil {
@@ -66,7 +75,7 @@ func Make(ctx context.Context, cfg Config) ([]byte, error) {
 		return nil, fmt.Errorf("%s: %w", strings.Join(cfg.Shown, ", "), ErrEmpty)
 	}
 	s.paths.finish()
-	w := &writer{cfg: cfg, kind: kind, hosts: hosts, limited: len(src.Hosts) > 0, survey: s}
+	w := &writer{cfg: cfg, kind: kind, format: src.Format, hosts: hosts, limited: len(src.Hosts) > 0, survey: s}
 	return w.spec(), nil
 }
 
@@ -91,6 +100,20 @@ func Kind(paths []string) (string, error) {
 }
 
 func kindOf(name string) (string, error) {
+	r, err := recording.Open(recording.Config{Paths: []string{name}})
+	if err == nil {
+		return "recording", r.Close()
+	}
+	if !errors.Is(err, recording.ErrNotRecording) {
+		return "", err
+	}
+	p, err := pcap.Open(pcap.Config{Paths: []string{name}})
+	if err == nil {
+		return "pcap", p.Close()
+	}
+	if !errors.Is(err, pcap.ErrNotCapture) {
+		return "", err
+	}
 	h, err := har.Open(har.Config{Paths: []string{name}})
 	if err == nil {
 		return "har", h.Close()
@@ -99,13 +122,36 @@ func kindOf(name string) (string, error) {
 		return "", err
 	}
 	g, err := gor.Open(gor.Config{Paths: []string{name}})
-	switch {
-	case err == nil:
+	if err == nil {
 		return "gor", g.Close()
-	case errors.Is(err, gor.ErrNotRecording):
+	}
+	if !errors.Is(err, gor.ErrNotRecording) {
+		return "", err
+	}
+	m, err := mitm.Open(mitm.Config{Paths: []string{name}})
+	if err == nil {
+		return "mitm", m.Close()
+	}
+	if !errors.Is(err, mitm.ErrNotFlows) {
+		return "", err
+	}
+	switch _, err = accesslog.Detect(name); {
+	case err == nil:
+		return "access_log", nil
+	case errors.Is(err, accesslog.ErrNotLog):
 		return "", fmt.Errorf("%s is %w", name, ErrUnknownKind)
 	}
 	return "", err
+}
+
+// logFormat tells by the first file how access logs are written.
+func logFormat(paths []string) (string, error) {
+	files, err := source.Files(paths)
+	if err != nil {
+		return "", err
+	}
+	format, err := accesslog.Detect(files[0])
+	return string(format), err
 }
 
 // each reads a source to its end.

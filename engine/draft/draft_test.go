@@ -127,3 +127,16 @@ func TestQuote(t *testing.T) {
 		}
 	}
 }
+
+func TestKindIsKnownByContent(t *testing.T) {
+	for path, want := range map[string]string{
+		"../../testdata/gor/r_0.gor":              "gor",
+		"../../testdata/har/browser.har":          "har",
+		"../../testdata/mitm/f.mitm":              "mitm",
+		"../../testdata/nginx/nginx_access.jsonl": "access_log",
+	} {
+		if got, err := Kind([]string{path}); got != want || err != nil {
+			t.Errorf("%s: %q, %v", path, got, err)
+		}
+	}
+}

@@ -25,6 +25,7 @@ const (
 type writer struct {
 	cfg     Config
 	kind    string
+	format  string // of access logs
 	hosts   []count
 	limited bool // to the first of the hosts
 	*survey
@@ -137,8 +138,11 @@ func (w *writer) source() {
 	}
 	w.line(0, "source %q %q {", w.kind, w.cfg.Name)
 	width := ""
-	if w.limited {
+	switch {
+	case w.limited:
 		width = " " // hosts is one longer
+	case w.format != "":
+		width = "  " // format is two longer
 	}
 	if len(w.cfg.Shown) == 1 {
 		w.line(1, "path%s = %s", width, quote(w.cfg.Shown[0]))
@@ -151,6 +155,9 @@ func (w *writer) source() {
 	}
 	if w.limited {
 		w.line(1, "hosts = [%s]", quote(w.hosts[0].name))
+	}
+	if w.format != "" {
+		w.line(1, "format = %s", w.format)
 	}
 	w.line(0, "}")
 	w.line(0, "")

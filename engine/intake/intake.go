@@ -26,8 +26,12 @@ import (
 	"github.com/shadowaudit/shadowaudit/engine/scrub"
 	"github.com/shadowaudit/shadowaudit/engine/selection"
 	"github.com/shadowaudit/shadowaudit/engine/source"
+	"github.com/shadowaudit/shadowaudit/engine/source/accesslog"
 	"github.com/shadowaudit/shadowaudit/engine/source/gor"
 	"github.com/shadowaudit/shadowaudit/engine/source/har"
+	"github.com/shadowaudit/shadowaudit/engine/source/mitm"
+	"github.com/shadowaudit/shadowaudit/engine/source/pcap"
+	"github.com/shadowaudit/shadowaudit/engine/source/recording"
 	"github.com/shadowaudit/shadowaudit/engine/traffic"
 )
 
@@ -39,6 +43,10 @@ type Options struct {
 	// Responses keeps the recorded responses of the steps even where nothing in
 	// the plan looks at them.
 	Responses bool
+
+	// AnyMethod takes requests of every method, whatever the plan says: for
+	// those who look at steps and send nothing.
+	AnyMethod bool
 
 	// InMemory says that responses are compared and never stored: what a rule
 	// would remove from them then keeps a stand-in, so that it still counts.
@@ -79,7 +87,7 @@ func Open(p *plan.Audit, opts Options) (*Intake, error) {
 		return nil, fmt.Errorf("scrub: %w", err)
 	}
 	sel := p.Select
-	sel.Seed = opts.Seed
+	sel.Seed, sel.AnyMethod = opts.Seed, opts.AnyMethod
 	in.selector = selection.New(sel)
 	if in.endpoints, err = cohort.NewEndpoints(p.Endpoints); err != nil {
 		return nil, err
@@ -102,6 +110,14 @@ func OpenSource(s plan.Source) (source.Source, error) {
 		src, err = gor.Open(gor.Config{Name: s.Name, Paths: s.Paths})
 	case "har":
 		src, err = har.Open(har.Config{Name: s.Name, Paths: s.Paths, Hosts: s.Hosts})
+	case "recording":
+		src, err = recording.Open(recording.Config{Name: s.Name, Paths: s.Paths})
+	case "mitm":
+		src, err = mitm.Open(mitm.Config{Name: s.Name, Paths: s.Paths})
+	case "access_log":
+		src, err = accesslog.Open(accesslog.Config{Name: s.Name, Paths: s.Paths, Format: accesslog.Format(s.Format), Fields: s.Fields})
+	case "pcap":
+		src, err = pcap.Open(pcap.Config{Name: s.Name, Paths: s.Paths, Ports: s.Ports})
 	default:
 		err = errors.New("there is no such kind of source")
 	}
@@ -264,6 +280,7 @@ func (in *Intake) Traffic() result.Traffic {
 	t.Truncated = c.Truncated
 	t.TruncatedRequests = c.TruncatedRequests
 	t.ReplayedResponses = c.ReplayedResponses
+	t.Gaps = c.Gaps
 	t.NotHTTP = c.NotHTTP
 	t.ForeignHost = c.ForeignHost
 	return t

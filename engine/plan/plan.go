@@ -66,6 +66,10 @@ type Source struct {
 	Paths []string `json:"-"`     // to open
 	Shown []string `json:"paths"` // relative to the spec, for people and for the digest
 	Hosts []string `json:"hosts,omitempty"`
+
+	Format string            `json:"format,omitempty"` // of an access_log
+	Fields map[string]string `json:"fields,omitempty"` // of its lines, where it is json
+	Ports  []int             `json:"ports,omitempty"`  // of the servers, in a pcap
 }
 
 // String gives the source as reports name it: "gor.peak_hour".
@@ -214,6 +218,14 @@ func compileAudit(spec *lang.Spec, a *lang.Audit) Audit {
 
 func compileSource(spec *lang.Spec, s *lang.Source) Source {
 	out := Source{Kind: s.Kind, Name: s.Name, Dir: spec.Dir, Paths: s.Paths.Value, Hosts: s.Hosts.Value}
+	out.Format = s.Format.Value
+	out.Ports = s.Ports.Value
+	if len(s.Fields.Value) > 0 {
+		out.Fields = make(map[string]string, len(s.Fields.Value))
+		for _, f := range s.Fields.Value {
+			out.Fields[f.Name] = f.Value
+		}
+	}
 	for _, p := range s.Paths.Value {
 		out.Shown = append(out.Shown, shownPath(spec, p))
 	}

@@ -59,6 +59,9 @@ func settingsOf(spec *lang.Spec, a *lang.Audit) []Setting {
 	s := &settings{spec: spec, list: []Setting{}}
 	add(s, "source.path", a.Source.Paths, s.paths)
 	add(s, "source.hosts", a.Source.Hosts, quoted)
+	add(s, "source.format", a.Source.Format, same)
+	add(s, "source.fields", a.Source.Fields, logFields)
+	add(s, "source.ports", a.Source.Ports, ports)
 	if c := a.Scrub; c != nil {
 		add(s, "scrub.packs", c.Packs, quoted)
 		add(s, "scrub.key_env", c.KeyEnv, same)
@@ -158,4 +161,22 @@ func quoteAll(values []string) []string {
 		out[i] = strconv.Quote(v)
 	}
 	return out
+}
+
+// logFields shows the fields of an access_log as the spec writes them.
+func logFields(fields []lang.LogField) string {
+	shown := make([]string, 0, len(fields))
+	for _, f := range fields {
+		shown = append(shown, f.Name+" = "+strconv.Quote(f.Value))
+	}
+	return "{ " + strings.Join(shown, ", ") + " }"
+}
+
+// ports shows the ports of a pcap as the spec writes them.
+func ports(list []int) string {
+	shown := make([]string, 0, len(list))
+	for _, p := range list {
+		shown = append(shown, strconv.Itoa(p))
+	}
+	return "[" + strings.Join(shown, ", ") + "]"
 }

@@ -1,8 +1,8 @@
 // Package preview says what a run would do, and sends nothing. Plans come in;
 // their sources are read through the same stages as in a run, and a document
 // goes out: what would be sent, how fast, what is left out and why, and what in
-// the plan has nothing to do. The same plans, recordings and seed give the same
-// bytes.
+// the plan has nothing to do. Of recordings without a plan it says what is in
+// them. The same plans, recordings and seed give the same bytes.
 package preview
 
 import (

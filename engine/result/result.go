@@ -107,6 +107,7 @@ type Traffic struct {
 	Truncated         int64 `json:"truncated"`          // messages of which a part is missing
 	TruncatedRequests int64 `json:"truncated_requests"` // of them, requests, which cannot be replayed truthfully
 	ReplayedResponses int64 `json:"replayed_responses"` // GoReplay's type 3: not production's answers
+	Gaps              int64 `json:"gaps"`               // places at which a capture lost bytes
 	NotHTTP           int64 `json:"not_http"`           // entries that never reached a server
 	ForeignHost       int64 `json:"foreign_host"`       // entries for hosts that the source leaves out
 

@@ -32,6 +32,8 @@ type Config struct {
 	To      time.Duration `json:"to_ns,omitempty"`   // 0: to the end
 	Limit   int64         `json:"limit,omitempty"`   // at most so many are selected; 0: no limit
 	Seed    uint64        `json:"-"`
+
+	AnyMethod bool `json:"-"` // nothing will be sent: no method is unsafe
 }
 
 // Rule is one predicate over the exchange.
@@ -105,8 +107,14 @@ func (s *Selector) ByEnvelope(x *traffic.Exchange) Decision {
 // byMethod leaves out what could change something at a target unless the spec
 // names the method, and what does not end in a response: tunnels and upgrades.
 func (s *Selector) byMethod(r *traffic.Request) Decision {
+	if s.cfg.AnyMethod {
+		return Selected
+	}
 	if r.Method == "CONNECT" || r.Header.Has("Upgrade") {
 		return UnsafeSkipped
+	}
+	if r.Body.State == traffic.Missing && !Safe(r.Method) {
+		return UnsafeSkipped // even where the spec names the method: nobody meant to send it empty
 	}
 	switch {
 	case slices.Contains(s.cfg.Methods, r.Method):

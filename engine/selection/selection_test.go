@@ -39,6 +39,10 @@ func decide(t *testing.T, s *selection.Selector, x *traffic.Exchange) selection.
 func TestMethods(t *testing.T) {
 	upgrade := exchange("GET", "/ws", 0)
 	upgrade.Request.Header = append(upgrade.Request.Header, traffic.Field{Name: "Upgrade", Value: "websocket"})
+	unrecorded := exchange("POST", "/", 0)
+	unrecorded.Request.Body.State = traffic.Missing
+	bodiless := exchange("GET", "/", 0)
+	bodiless.Request.Body.State = traffic.Missing
 	for _, tt := range []struct {
 		name    string
 		methods []string
@@ -54,6 +58,8 @@ func TestMethods(t *testing.T) {
 		{"a POST that is asked for", []string{"POST"}, exchange("POST", "/", 0), selection.Selected},
 		{"a GET that is not asked for", []string{"POST"}, exchange("GET", "/", 0), selection.Excluded},
 		{"an upgrade", []string{"GET"}, upgrade, selection.UnsafeSkipped},
+		{"a POST whose body was not recorded", []string{"POST"}, unrecorded, selection.UnsafeSkipped},
+		{"a GET whose body was not recorded", []string{"GET"}, bodiless, selection.Selected},
 		{"a tunnel", []string{"CONNECT"}, exchange("CONNECT", "h:443", 0), selection.UnsafeSkipped},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -157,5 +163,16 @@ func TestRulesSayHowOftenTheyDecided(t *testing.T) {
 	}
 	if want := []int64{4, 0, 2, 1, 0}; !slices.Equal(got, want) {
 		t.Errorf("hits %v, want %v", got, want)
+	}
+}
+
+// Where nothing is sent no method is unsafe; the other rules still hold.
+func TestAnyMethod(t *testing.T) {
+	s := selection.New(selection.Config{AnyMethod: true, Limit: 2})
+	want := []selection.Decision{selection.Selected, selection.Selected, selection.OutsideWindow}
+	for i, method := range []string{"DELETE", "CONNECT", "GET"} {
+		if got := decide(t, s, exchange(method, "/", 0)); got != want[i] {
+			t.Errorf("%s: %v, want %v", method, got, want[i])
+		}
 	}
 }

@@ -37,6 +37,7 @@ type Counts struct {
 	Truncated         int64 // messages of which a part is missing
 	TruncatedRequests int64 // of them, requests: not handed out, since they cannot be replayed truthfully
 	ReplayedResponses int64 // answers to a replay, not production's
+	Gaps              int64 // places at which bytes of a connection are missing; beside Records, not in it
 	NotHTTP           int64 // entries that never reached a server, or that are not plain HTTP
 	ForeignHost       int64 // entries for hosts that the source leaves out
 }

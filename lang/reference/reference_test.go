@@ -180,7 +180,8 @@ func TestDiagnosticsPicksTheSmallest(t *testing.T) {
 }
 
 // The example uses every block and argument that there is, is formatted, and
-// loads without a word.
+// loads without a word, but for this: it has a source of every kind, and fewer
+// audits.
 func TestTheExampleIsSound(t *testing.T) {
 	files := map[string][]byte{"shop.audit.hcl": []byte(schema.Example), "common.audit.hcl": []byte(schema.ExampleImport)}
 	sources := diag.Sources{}
@@ -190,6 +191,7 @@ func TestTheExampleIsSound(t *testing.T) {
 		}
 		return nil, os.ErrNotExist
 	}})
+	diags = slices.DeleteFunc(diags, func(d diag.Diagnostic) bool { return d.Summary == "Unused source" })
 	if len(diags) > 0 {
 		var b bytes.Buffer
 		diag.Printer{Sources: sources}.Print(&b, diags)

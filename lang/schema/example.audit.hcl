@@ -32,6 +32,25 @@ source "har" "checkout" {
   hosts = [local.host]
 }
 
+source "recording" "kept" {
+  path = "traffic/kept.sar"
+}
+
+source "mitm" "app" {
+  path = "traffic/app.mitm"
+}
+
+source "pcap" "port_8080" {
+  path  = "traffic/port_8080.pcap*"
+  ports = [8080]
+}
+
+source "access_log" "gateway" {
+  path   = "logs/access.jsonl.*.gz"
+  format = json
+  fields = { time = "ts", time_unit = "ms", method = "http.verb", uri = "http.path", status = "code" }
+}
+
 scrub "customer" {
   packs   = ["secrets@1", "pci@1", "gdpr@1"]
   key_env = "SHADOWAUDIT_SCRUB_KEY"

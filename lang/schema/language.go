@@ -31,6 +31,8 @@ var (
 	timings     = []string{"recorded", "constant", "ramp", "unpaced"}
 	actions     = []string{"remove", "pseudonymize", "mask", "keep"}
 	packs       = []string{"secrets@1", "pci@1", "gdpr@1"}
+	logFormats  = []string{"combined", "nginx_json", "envoy", "alb", "cloudfront", "json"}
+	logFields   = []string{"host", "id", "latency", "latency_unit", "method", "proto", "query", "referer", "request", "session", "status", "time", "time_is", "time_unit", "took", "uri", "user_agent"}
 	nameLabel   = Label{Name: "name", Doc: "An identifier, by which other blocks refer to it."}
 	titleLabel  = Label{Name: "name", Doc: "Free text, as reports show it.", Free: true}
 	filePaths   = Type{Base: Path, Shape: OneOrList}
@@ -126,7 +128,7 @@ var importBlock = Block{
 }
 
 var source = Block{
-	Type: "source", Labels: []Label{{Name: "kind", Doc: "What the recording is: gor or har."}, nameLabel},
+	Type: "source", Labels: []Label{{Name: "kind", Doc: "What the traffic comes in: gor, har or recording, for example."}, nameLabel},
 	Doc: "Where traffic comes from.",
 	Kinds: []Kind{
 		{Name: "gor", Doc: "Files written by GoReplay.", Arguments: []Argument{
@@ -136,6 +138,24 @@ var source = Block{
 			{Name: "path", Type: filePaths, Required: true, Example: `"traffic/session.har"`, Doc: pathDoc},
 			{Name: "hosts", Type: stringsType, Example: `["shop.example.com"]`,
 				Doc: "The hosts whose requests are taken. Without it all hosts of the archive are."},
+		}},
+		{Name: "mitm", Doc: "Flow files of mitmproxy, as mitmdump -w writes them.", Arguments: []Argument{
+			{Name: "path", Type: filePaths, Required: true, Example: `"traffic/day.mitm"`, Doc: pathDoc},
+		}},
+		{Name: "access_log", Doc: "Access logs: the request line, the status and little more. Requests that carry a body cannot be replayed from them.", Arguments: []Argument{
+			{Name: "path", Type: filePaths, Required: true, Example: `"logs/access.log*"`, Doc: pathDoc},
+			{Name: "format", Type: Type{Base: Keyword}, Keywords: logFormats, Required: true, Example: "combined",
+				Doc: "How lines are written: combined by nginx or Apache, nginx_json as objects with the names of nginx's variables, envoy in Envoy's default text or Istio's JSON, alb by an AWS load balancer, cloudfront as CloudFront's standard log, json as objects that fields describes."},
+			{Name: "fields", Type: Type{Base: String, Shape: Object, Key: String}, OneOf: logFields, Example: `{ time = "ts", method = "verb", uri = "path", status = "code" }`,
+				Doc: "With json: the name under which a line has each thing; a name with dots leads into objects. time, and request or method and uri, are required. Beside them: query, proto, host, user_agent, referer, id, session, status, latency (the time of the server itself) and took (all of it). Three say how to read: time_unit is text, s, ms, us or ns, time_is is start or end, latency_unit is ms, s, us or ns; the first of each is the default."},
+		}},
+		{Name: "pcap", Doc: "Packet captures, pcap or pcapng, as tcpdump -s 0 -w writes them. HTTP/1.x without TLS is read from them.", Arguments: []Argument{
+			{Name: "path", Type: filePaths, Required: true, Example: `"traffic/peak_hour.pcap"`, Doc: pathDoc},
+			{Name: "ports", Type: Type{Base: Integer, Shape: List}, Example: `[8080]`,
+				Doc: "The TCP ports of the servers. Without it every connection is taken that begins with an HTTP request."},
+		}},
+		{Name: "recording", Doc: "Files written by shadowaudit record: traffic that has been scrubbed, in a format of our own.", Arguments: []Argument{
+			{Name: "path", Type: filePaths, Required: true, Example: `"traffic/peak_hour.sar"`, Doc: pathDoc},
 		}},
 	},
 }

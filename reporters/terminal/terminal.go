@@ -154,6 +154,7 @@ func (p *page) traffic(a *result.Audit) {
 		{t.Truncated, "truncated"},
 		{t.ReplayedResponses, responses(t.ReplayedResponses) + " to a replay"},
 		{t.NotHTTP, "not HTTP"},
+		{t.Gaps, gaps(t.Gaps) + " in the capture"},
 		{t.ForeignHost, "for other hosts"},
 	}), plain)
 	if !t.Balanced(a.Outcomes) {
@@ -168,6 +169,13 @@ func responses(n int64) string {
 		return "response"
 	}
 	return "responses"
+}
+
+func gaps(n int64) string {
+	if n == 1 {
+		return "gap"
+	}
+	return "gaps"
 }
 
 // counted is a number and what it counts.

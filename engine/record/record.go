@@ -1,0 +1,131 @@
+// Package record turns any source into a recording: exchanges go through the
+// same intake as in a run, and what comes out of it scrubbed is written down.
+// Nothing is sent, and nothing reaches the disk that was not scrubbed. Sessions
+// get pseudonyms and the recorder's own ids are left out, since both may hold
+// the address of a client.
+package record
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/shadowaudit/shadowaudit/engine/intake"
+	"github.com/shadowaudit/shadowaudit/engine/plan"
+	"github.com/shadowaudit/shadowaudit/engine/recording"
+	"github.com/shadowaudit/shadowaudit/engine/result"
+	"github.com/shadowaudit/shadowaudit/engine/traffic"
+)
+
+// Options are what recording needs beside the plan.
+type Options struct {
+	Path string // of the recording, which must not exist yet
+	Seed uint64 // decides samples
+
+	// Getenv finds environment variables that the plan names. It may be nil:
+	// there are none then.
+	Getenv func(name string) (value string, ok bool)
+}
+
+// Summary says what was recorded.
+type Summary struct {
+	Traffic  result.Traffic // Selected are those that were to be recorded
+	Recorded int64
+	TooLarge int64 // selected, but larger than the format allows
+	Bytes    int64 // of the file; 0: there is none
+	Scrub    result.Scrub
+	Notes    []result.Note
+}
+
+// ErrNotScrubbed is an audit that says scrub = none.
+var ErrNotScrubbed = errors.New("scrub = none: nothing is recorded that was not scrubbed")
+
+// unrepeatable warns of a recording whose responses cannot be a baseline.
+const unrepeatable = "The scrub key was drawn for this recording and is gone: where its responses hold personal data, " +
+	"no candidate can answer the same. Name a key in scrub.key_env, for record and for run, to compare with them."
+
+// FileError is a recording that cannot be created, or not be written.
+type FileError struct{ Err error }
+
+func (e *FileError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the error of the file.
+func (e *FileError) Unwrap() error { return e.Err }
+
+// Make records the traffic of an audit until its source ends, or ctx does. The
+// file is closed properly in any case, except where the disk fails; without an
+// exchange in it there is none. The error is ErrNotScrubbed, a *FileError, that
+// of ctx, or says what is wrong with the source or the scrubber.
+func Make(ctx context.Context, p *plan.Audit, opts Options) (*Summary, error) {
+	if p.Scrub.Disabled != "" {
+		return &Summary{}, ErrNotScrubbed
+	}
+	if opts.Getenv == nil {
+		opts.Getenv = func(string) (string, bool) { return "", false }
+	}
+	key, err := intake.Key(&p.Scrub, opts.Getenv)
+	if err != nil {
+		return &Summary{}, err
+	}
+	in, err := intake.Open(p, intake.Options{Seed: opts.Seed, Key: key, Responses: true, AnyMethod: true})
+	if err != nil {
+		return &Summary{}, err
+	}
+	defer in.Close()
+	w, err := recording.Create(opts.Path)
+	if err != nil {
+		return &Summary{}, &FileError{err}
+	}
+	s := new(Summary)
+	err = s.copy(ctx, in, w)
+	if closed := w.Close(); closed != nil && err == nil {
+		err = &FileError{closed}
+	}
+	s.Bytes = w.Size()
+	if s.Recorded == 0 {
+		s.Bytes = 0
+		if removed := os.Remove(opts.Path); removed != nil && err == nil {
+			err = &FileError{removed}
+		}
+	}
+	s.Traffic = in.Traffic()
+	s.Scrub = in.Scrubber().Report()
+	s.Notes = append(in.SourceNotes(), in.RuleNotes()...)
+	if key == nil && s.Recorded > 0 && p.Baseline.Recorded {
+		s.Notes = append(s.Notes, result.Note{Severity: "warning", Text: unrepeatable})
+	}
+	if err != nil && ctx.Err() == nil && !errors.As(err, new(*FileError)) {
+		err = fmt.Errorf("source.%s could not be read to its end: %w", p.Source, err)
+	}
+	return s, err
+}
+
+func (s *Summary) copy(ctx context.Context, in *intake.Intake, w *recording.Writer) error {
+	for {
+		step, err := in.Next(ctx)
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		x := anonymous(step.Exchange, in.Scrubber().Session)
+		switch err := w.Write(x); {
+		case err == nil:
+			s.Recorded++
+		case errors.Is(err, recording.ErrTooLarge):
+			s.TooLarge++
+		default:
+			return &FileError{err}
+		}
+	}
+}
+
+// anonymous takes out what the scrubber leaves alone.
+func anonymous(x *traffic.Exchange, pseudonym func(string) string) *traffic.Exchange {
+	out := *x
+	out.ID, out.Session = "", pseudonym(x.Session)
+	return &out
+}

@@ -1,0 +1,190 @@
+// Package mitm reads the flow files of mitmproxy: what mitmdump -w writes, of
+// every release since the format has had requests and responses in it. Files
+// come in, plain or compressed; exchanges go out in the order of time.
+//
+// A file is a row of tnetstrings, one for each flow. Flows are written when they
+// end, so a window of them is put in the order in which they began. Bodies are as
+// they were sent, except that chunks are put together; Content-Length then
+// takes the place of Transfer-Encoding. Content that mitmproxy streamed is not
+// in the file: such a body is missing, not empty. Every flow is accounted for:
+//
+//	Records = Read + Malformed + NotHTTP
+//
+// once Next has returned io.EOF. NotHTTP counts tcp, udp, dns and websocket
+// flows, tunnels, and requests that ended in an error without a response.
+// ReplayedResponses counts responses that mitmproxy itself replayed; their
+// requests are read without them. Truncated counts responses that an error cut
+// short, which are paired nevertheless, and files whose end is missing. A
+// tnetstring that is none leaves no way to find the next one: it counts as one
+// malformed record, and a warning tells that the rest of its file is lost.
+package mitm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+
+	"github.com/shadowaudit/shadowaudit/engine/source"
+	"github.com/shadowaudit/shadowaudit/engine/traffic"
+)
+
+// ErrNotFlows is a file that does not begin with a flow of mitmproxy.
+var ErrNotFlows = errors.New("not a flow file of mitmproxy")
+
+// Config says what to read.
+type Config struct {
+	Name  string   // of the source block; every exchange carries it
+	Paths []string // files or globs
+
+	// Window is how many flows are held to put them in the order of time; 0
+	// means 4096. Flows that are further out of order stay where they are.
+	Window int
+}
+
+const (
+	windowBytes = 64 << 20  // held to put flows in order, whatever Window says
+	maxFlow     = 256 << 20 // the largest flow that is held, in bytes
+)
+
+// Reader is a source of exchanges. It is used by one goroutine, except for
+// Progress.
+type Reader struct {
+	meter *source.Meter
+	merge *source.Merge[*file]
+	log   *ledger
+	err   error // final
+}
+
+var (
+	_ source.Source     = (*Reader)(nil)
+	_ source.Accountant = (*Reader)(nil)
+	_ source.Warner     = (*Reader)(nil)
+	_ source.Progress   = (*Reader)(nil)
+	_ io.Closer         = (*Reader)(nil)
+)
+
+// ledger is where all files of a reader write down what became of a flow.
+type ledger struct {
+	source.Counts
+	source.Journal
+}
+
+// Open finds the files and looks at the first flow of each. A path that matches
+// no file is an error that wraps fs.ErrNotExist; a file that begins with
+// something else than a flow is one that wraps ErrNotFlows.
+func Open(cfg Config) (*Reader, error) {
+	names, err := source.Files(cfg.Paths)
+	if err != nil {
+		return nil, err
+	}
+	inputs := make([]input, 0, len(names))
+	meter := source.NewMeter(names)
+	for _, name := range names {
+		first, err := firstTime(name)
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", name, err)
+		}
+		inputs = append(inputs, input{name, first, func() (io.ReadCloser, error) {
+			return source.OpenFile(name, meter)
+		}})
+	}
+	r := newReader(cfg, inputs, maxFlow)
+	r.meter = meter
+	return r, nil
+}
+
+// input is a file that can be opened.
+type input struct {
+	name  string
+	first int64 // time of the first flow
+	open  func() (io.ReadCloser, error)
+}
+
+func newReader(cfg Config, inputs []input, limit int64) *Reader {
+	log := new(ledger)
+	window := cfg.Window
+	if window <= 0 {
+		window = 4096
+	}
+	parts := make([]source.Part[*file], 0, len(inputs))
+	for _, in := range inputs {
+		parts = append(parts, source.Part[*file]{First: in.first, Open: func() (*file, error) {
+			rc, err := in.open()
+			if err != nil {
+				return nil, err
+			}
+			return &file{
+				name: in.name, in: rc, flows: newStream(rc, limit), log: log, source: cfg.Name,
+				order: source.Order{Exchanges: window, Bytes: windowBytes},
+			}, nil
+		}})
+	}
+	return &Reader{merge: source.NewMerge(parts), log: log, meter: new(source.Meter)}
+}
+
+// firstTime returns the time of the first flow, or the earliest time there is
+// where that is no exchange. It is the flow that ended first; one that began
+// before it is found when the file is open.
+func firstTime(name string) (int64, error) {
+	in, err := source.OpenFile(name, nil)
+	if err != nil {
+		return 0, err
+	}
+	defer in.Close()
+	v, _, err := newStream(in, maxFlow).next()
+	switch {
+	case err == errSyntax, err == nil && v.tag != tagDict:
+		return 0, ErrNotFlows
+	case err == io.EOF, err == io.ErrUnexpectedEOF, err == errTooLong:
+		return math.MinInt64, nil // to be accounted for when it is its turn
+	case err != nil:
+		return 0, err
+	}
+	f, err := decode(v)
+	if err != nil {
+		return math.MinInt64, nil
+	}
+	if f.kind == "" && f.request == nil {
+		return 0, ErrNotFlows
+	}
+	if f.request == nil || f.request.start.IsZero() {
+		return math.MinInt64, nil
+	}
+	return f.request.start.UnixNano(), nil
+}
+
+// Next returns the next exchange.
+func (r *Reader) Next(ctx context.Context) (*traffic.Exchange, error) {
+	if r.err != nil {
+		return nil, r.err
+	}
+	f, err := r.merge.Next(ctx)
+	if err != nil {
+		r.err = err
+		return nil, err
+	}
+	r.log.Read++
+	if f.current.Response != nil {
+		r.log.Paired++
+	}
+	return f.current, nil
+}
+
+// Counts returns the counters as they are now.
+func (r *Reader) Counts() source.Counts { return r.log.Counts }
+
+// Warnings returns what was found wrong so far.
+func (r *Reader) Warnings() []source.Warning { return r.log.Warnings() }
+
+// Progress returns how many bytes of the files were read, and of how many.
+func (r *Reader) Progress() (done, total int64) { return r.meter.Progress() }
+
+// Close closes the files; Next then fails.
+func (r *Reader) Close() error {
+	if r.err == nil {
+		r.err = errors.New("read after close")
+	}
+	return r.merge.Close()
+}
