@@ -20,7 +20,7 @@ var rooms = []struct {
 	may []string
 }{
 	{"cmd/shadowaudit/demo/...", []string{"cmd/shadowaudit/demo"}},
-	{"cmd/...", []string{"cmd/shadowaudit/demo", "engine", "engine/plan", "engine/preview", "engine/draft", "engine/result", "lang", "lang/diag", "lang/format", "lang/reference", "lang/schema", "lang/jq", "lang/pos", "reporters/..."}},
+	{"cmd/...", []string{"cmd/shadowaudit/demo", "engine", "engine/plan", "engine/preview", "engine/draft", "engine/record", "engine/result", "lang", "lang/diag", "lang/format", "lang/reference", "lang/schema", "lang/jq", "lang/pos", "reporters/..."}},
 	{"reporters/...", []string{"engine/result", "lang/pos", "reporters/..."}},
 
 	{"lang/pos", nil},
@@ -37,6 +37,7 @@ var rooms = []struct {
 	{"engine/intake", []string{"engine/..."}},
 	{"engine/preview", []string{"engine/...", "lang/jq", "lang/pos"}},
 	{"engine/draft", []string{"engine/...", "lang/jq"}},
+	{"engine/record", []string{"engine/..."}},
 	// the vocabulary
 	{"engine/traffic", nil},
 	{"engine/result", []string{"lang/pos"}},
@@ -45,6 +46,7 @@ var rooms = []struct {
 	{"engine/document", []string{"engine/traffic", "engine/content", "lang/jq"}},
 	// the stages, which never see each other
 	{"engine/source", stage},
+	{"engine/source/recording", append([]string{"engine/source", "engine/recording"}, stage...)},
 	{"engine/source/...", append([]string{"engine/source"}, stage...)},
 	{"engine/...", stage},
 }

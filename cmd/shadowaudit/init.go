@@ -22,7 +22,8 @@ Flags:
   -o SPEC  write to this file, which must not exist yet; without it the spec
            goes to stdout
 
-The files are recordings of GoReplay, or HAR files; which, their content says.
+The files are recordings of a kind that can be told by its content: those of
+GoReplay, HAR files, and those that shadowaudit record writes.
 The spec has comments about what the recording holds: its endpoints, what could
 slice it into cohorts, which fields of its responses are new in every answer.
 It runs as it is once its two targets are given with --var. No value of the

@@ -43,6 +43,8 @@ func commands() []command {
 		{"run", "run the audits of specs and exit with the verdict", runUsage, runCommand},
 		{"init", "write a first spec from a recording", initUsage, initCommand},
 		{"plan", "say what a run would send, and send nothing", planUsage, planCommand},
+		{"record", "write the traffic of an audit to a file, scrubbed", recordUsage, recordCommand},
+		{"inspect", "say what is in a recording or capture", inspectUsage, inspectCommand},
 		{"validate", "check specs, and send nothing", validateUsage, validateCommand},
 		{"fmt", "bring specs into their canonical layout", fmtUsage, fmtCommand},
 		{"explain", "explain a word of the language, or the code of a diagnostic", explainUsage, explainCommand},

@@ -233,12 +233,17 @@ func (p *sheet) traffic(a *preview.Audit) {
 	p.field("left out", counted(
 		count{t.Excluded, "excluded by select"}, count{t.SampledOut, "sampled out"}, count{t.OutsideWindow, "outside the window"},
 		count{t.UnsafeSkipped, "unsafe and skipped"}, count{t.ScrubDropped, "dropped by the scrubber"}))
-	p.field("unreadable", counted(
-		count{t.Malformed, "malformed"}, count{t.OrphanResponses, "responses without their request"}, count{t.Truncated, "truncated"},
-		count{t.ReplayedResponses, "replayed responses"}, count{t.NotHTTP, "not HTTP"}, count{t.ForeignHost, "for other hosts"}))
+	p.field("unreadable", unreadable(t))
 	for _, r := range a.Select {
 		p.field(r.Rule, fmt.Sprintf("%s by %s", result.FormatCount(r.Hits), r.JQ))
 	}
+}
+
+// unreadable counts what a source could not make exchanges of.
+func unreadable(t *result.Traffic) string {
+	return counted(
+		count{t.Malformed, "malformed"}, count{t.OrphanResponses, "responses without their request"}, count{t.Truncated, "truncated"},
+		count{t.ReplayedResponses, "replayed responses"}, count{t.NotHTTP, "not HTTP"}, count{t.Gaps, "gaps in the capture"}, count{t.ForeignHost, "for other hosts"})
 }
 
 type count struct {
@@ -274,6 +279,10 @@ func (p *sheet) load(a *preview.Audit) {
 		}
 		p.field("rate", rate)
 	}
+	p.field("sessions", sessionsText(s))
+}
+
+func sessionsText(s *preview.Sessions) string {
 	sessions := result.FormatCount(s.Count)
 	if s.AtLeast {
 		sessions = "at least " + sessions
@@ -284,7 +293,7 @@ func (p *sheet) load(a *preview.Audit) {
 	if s.Without > 0 {
 		sessions += "; " + result.Plural(s.Without, "exchange") + " without one"
 	}
-	p.field("sessions", sessions)
+	return sessions
 }
 
 func durationText(ns int64) string { return result.FormatDuration(float64(ns), result.Digits) }

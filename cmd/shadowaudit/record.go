@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/shadowaudit/shadowaudit/engine/plan"
+	"github.com/shadowaudit/shadowaudit/engine/record"
+	"github.com/shadowaudit/shadowaudit/engine/result"
+)
+
+const recordUsage = `Record the traffic of an audit: scrubbed, compressed, and ready to be replayed.
+
+Usage:
+  shadowaudit record [flags] SPEC
+
+Flags:
+  -o FILE           write to this file, which must not exist yet (default: the
+                    name of the audit and .sar)
+  --only AUDIT      record the traffic of this audit, where the spec has several
+  --var NAME=VALUE  set a variable of the spec; repeat for more
+  --var-file FILE   set variables from a file of NAME = VALUE lines
+  --seed N          decides samples, as in run (default 1)
+
+The traffic goes through the source, the scrubber and the select block of the
+audit as in a run, except that requests of every method are recorded, since
+nothing is sent. Nothing that was not scrubbed touches the disk. A spec reads the
+file with: source "recording" "NAME" { path = "FILE" }
+
+Ctrl-C ends the recording and closes the file. When the process is killed, the
+last second at most is lost; the rest of the file can be read.
+
+Exit codes:
+  0    the recording was written
+  2    the spec or the command line is wrong, or the file exists already
+  3    the source cannot be read, the scrubber refused, or the disk did
+  4    there was nothing to record; no file was written
+  130  interrupted; what was read so far is in the file
+
+Examples:
+  shadowaudit record checkout.audit.hcl -o traffic/peak_hour.sar
+  shadowaudit record shop.audit.hcl --only checkout
+`
+
+func recordCommand(ctx context.Context, args []string, c *console) int {
+	f := runFlags{color: "auto"}
+	var out string
+	fs := flag.NewFlagSet("record", flag.ContinueOnError)
+	f.vars.register(fs)
+	fs.Var(&f.only, "only", "")
+	fs.Uint64Var(&f.seed, "seed", 1, "")
+	fs.StringVar(&out, "o", "", "")
+	paths, code, ok := parse(fs, recordUsage, args, c)
+	if !ok {
+		return code
+	}
+	if len(paths) != 1 {
+		fmt.Fprintf(c.stderr, "shadowaudit record: name one spec, for example: shadowaudit record checkout.audit.hcl\n")
+		return exitUsage
+	}
+	opts, err := f.vars.options(c)
+	if err != nil {
+		fmt.Fprintf(c.stderr, "shadowaudit record: %v\n", err)
+		return exitUsage
+	}
+	plans, ok := load(paths, opts, &f, c)
+	if !ok {
+		return exitUsage
+	}
+	audit, err := auditToRecord(plans, f.only)
+	if err != nil {
+		fmt.Fprintf(c.stderr, "shadowaudit record: %v\n", err)
+		return exitUsage
+	}
+	if out == "" {
+		out = identifier(audit.Name) + ".sar"
+	}
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	s, err := record.Make(ctx, audit, record.Options{Path: out, Seed: f.seed, Getenv: c.getenv})
+	return recorded(ctx, s, out, err, c)
+}
+
+// auditToRecord finds the one audit that is meant.
+func auditToRecord(plans []*plan.Plan, only []string) (*plan.Audit, error) {
+	chosen, err := plan.Choose(plans, only)
+	if err != nil {
+		return nil, fmt.Errorf("--only: %w", err)
+	}
+	var enabled []*plan.Audit
+	var names []string
+	for _, a := range chosen {
+		if !a.Disabled {
+			enabled, names = append(enabled, a), append(names, a.Name)
+		}
+	}
+	switch len(enabled) {
+	case 0:
+		return nil, errors.New("every audit has enabled = false: there is none to record")
+	case 1:
+		return enabled[0], nil
+	}
+	return nil, fmt.Errorf("name the audit to record with --only: %s", strings.Join(names, ", "))
+}
+
+// recorded says what became of a recording.
+func recorded(ctx context.Context, s *record.Summary, out string, err error, c *console) int {
+	var file *record.FileError
+	switch {
+	case errors.As(err, &file) && errors.Is(err, fs.ErrExist):
+		fmt.Fprintf(c.stderr, "shadowaudit record: %s exists already and is left as it is; name another file with -o\n", out)
+		return exitUsage
+	case errors.Is(err, record.ErrNotScrubbed):
+		fmt.Fprintf(c.stderr, "shadowaudit record: %v\n", err)
+		return exitUsage
+	case err != nil && ctx.Err() == nil:
+		fmt.Fprintf(c.stderr, "shadowaudit record: %v\n", err)
+		if s.Recorded == 0 {
+			return exitError
+		}
+	}
+	writeRecorded(s, out, reportWidth(c, c.stdout), c)
+	switch {
+	case ctx.Err() != nil:
+		return exitInterrupted
+	case err != nil:
+		return exitError
+	case s.Recorded == 0:
+		return exitInconclusive
+	}
+	return exitPass
+}
+
+func writeRecorded(s *record.Summary, out string, width int, c *console) {
+	p := &sheet{width: width}
+	t := &s.Traffic
+	p.heading("RECORD  " + out)
+	p.field("read", fmt.Sprintf("%s, %s with a response", result.Plural(t.Read, "exchange"), result.FormatCount(t.Paired)))
+	p.field("recorded", recordedText(s))
+	p.field("left out", counted(
+		count{t.Excluded, "excluded"}, count{t.SampledOut, "sampled out"}, count{t.OutsideWindow, "outside the window"}))
+	p.field("dropped", droppedText(&s.Scrub, s.TooLarge))
+	p.field("unreadable", unreadable(t))
+	p.notes(s.Notes)
+	c.stdout.Write([]byte(strings.TrimLeft(p.out.String(), "\n")))
+}
+
+func recordedText(s *record.Summary) string {
+	if s.Recorded == 0 {
+		return "nothing; no file was written"
+	}
+	text := fmt.Sprintf("%s in %s", result.Plural(s.Recorded, "exchange"), result.Plural(s.Bytes, "byte"))
+	if s.Scrub.KeyID != "" {
+		text += ", scrubbed with key " + s.Scrub.KeyID
+	}
+	return text
+}
+
+// droppedText says why exchanges were not passed on.
+func droppedText(s *result.Scrub, tooLarge int64) string {
+	var parts []string
+	for _, d := range s.Dropped {
+		parts = append(parts, result.FormatCount(d.Count)+" by scrub: "+d.Reason)
+	}
+	if tooLarge > 0 {
+		parts = append(parts, result.FormatCount(tooLarge)+" too large for a recording")
+	}
+	return strings.Join(parts, "; ")
+}
