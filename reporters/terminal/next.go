@@ -2,6 +2,7 @@ package terminal
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -50,7 +51,10 @@ func adviceFor(a *result.Audit, interrupted bool) []advice {
 func afterFail(a *result.Audit) []advice {
 	var out []advice
 	counting, _ := split(a.Differences)
+	why, silent := silence(a)
 	switch {
+	case silent:
+		return []advice{{text: fmt.Sprintf("The candidate never gave a complete response: %s. Check that it answers at %s, then run again:", why, a.Candidate.URL)}}
 	case len(counting) > 0:
 		d := counting[0]
 		out = append(out, advice{text: fmt.Sprintf("Start at %s: %s differs in %s.", d.Endpoint, d.Path, result.Plural(d.Pairs, "pair"))})
@@ -60,6 +64,26 @@ func afterFail(a *result.Audit) []advice {
 		return []advice{{text: fmt.Sprintf("Start at %s, the endpoint that changed most. When the candidate is mended, or the limit is, run again:", worst.Endpoint)}}
 	}
 	return append(out, advice{text: "Run this audit again, with every figure in a file:"})
+}
+
+// silence reports whether the candidate answered nothing at all, and names the
+// commonest failure, the first by name among equals.
+func silence(a *result.Audit) (why string, silent bool) {
+	counts := map[string]int64{}
+	for _, e := range a.Endpoints {
+		if len(e.Candidate.Statuses) > 0 {
+			return "", false
+		}
+		for f, n := range e.Candidate.Failures {
+			counts[f] += n
+		}
+	}
+	for _, f := range slices.Sorted(maps.Keys(counts)) {
+		if why == "" || counts[f] > counts[why] {
+			why = f
+		}
+	}
+	return why, why != ""
 }
 
 // about says how to go on from a difference. A rule is offered only for a part
