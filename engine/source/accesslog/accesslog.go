@@ -98,39 +98,25 @@ func Open(cfg Config) (*Reader, error) {
 	if _, err := newParser(cfg.Format, cfg.Fields); err != nil {
 		return nil, err
 	}
-	inputs := make([]input, 0, len(names))
-	meter := source.NewMeter(names)
-	for _, name := range names {
-		first, err := firstTime(cfg, name)
-		if err != nil {
-			return nil, fmt.Errorf("read %s: %w", name, err)
-		}
-		inputs = append(inputs, input{name, first, func() (io.ReadCloser, error) {
-			return source.OpenFile(name, meter)
-		}})
+	inputs, meter, err := source.Inputs(names, func(name string) (int64, error) { return firstTime(cfg, name) })
+	if err != nil {
+		return nil, err
 	}
 	r := newReader(cfg, inputs)
 	r.meter = meter
 	return r, nil
 }
 
-// input is a log that can be opened.
-type input struct {
-	name  string
-	first int64 // time of the first line
-	open  func() (io.ReadCloser, error)
-}
-
-func newReader(cfg Config, inputs []input) *Reader {
+func newReader(cfg Config, inputs []source.Input) *Reader {
 	log := new(ledger)
 	parts := make([]source.Part[*file], 0, len(inputs))
 	for _, in := range inputs {
-		parts = append(parts, source.Part[*file]{First: in.first, Open: func() (*file, error) {
-			rc, err := in.open()
+		parts = append(parts, source.Part[*file]{First: in.First, Open: func() (*file, error) {
+			rc, err := in.Open()
 			if err != nil {
 				return nil, err
 			}
-			return newFile(cfg, in.name, rc, log)
+			return newFile(cfg, in.Name, rc, log)
 		}})
 	}
 	return &Reader{merge: source.NewMerge(parts), log: log, meter: new(source.Meter)}

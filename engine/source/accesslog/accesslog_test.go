@@ -42,7 +42,7 @@ func read(t testing.TB, r *Reader) []*traffic.Exchange {
 
 func readText(t testing.TB, cfg Config, text string) ([]*traffic.Exchange, *Reader) {
 	t.Helper()
-	r := newReader(cfg, []input{{"x.log", 0, func() (io.ReadCloser, error) {
+	r := newReader(cfg, []source.Input{{Name: "x.log", Open: func() (io.ReadCloser, error) {
 		return io.NopCloser(strings.NewReader(text)), nil
 	}}})
 	return read(t, r), r

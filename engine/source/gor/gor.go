@@ -23,7 +23,6 @@ package gor
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"math"
 
@@ -102,40 +101,26 @@ func Open(cfg Config) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	inputs := make([]input, 0, len(names))
-	meter := source.NewMeter(names)
-	for _, name := range names {
-		first, err := firstTime(name)
-		if err != nil {
-			return nil, fmt.Errorf("read %s: %w", name, err)
-		}
-		inputs = append(inputs, input{name, first, func() (io.ReadCloser, error) {
-			return source.OpenFile(name, meter)
-		}})
+	inputs, meter, err := source.Inputs(names, firstTime)
+	if err != nil {
+		return nil, err
 	}
 	r := newReader(cfg, inputs, maxRecord)
 	r.meter = meter
 	return r, nil
 }
 
-// input is a recording that can be opened.
-type input struct {
-	name  string
-	first int64 // time of the first record
-	open  func() (io.ReadCloser, error)
-}
-
-func newReader(cfg Config, inputs []input, limit int) *Reader {
+func newReader(cfg Config, inputs []source.Input, limit int) *Reader {
 	log := new(ledger)
 	p := newParser()
 	parts := make([]source.Part[*file], 0, len(inputs))
 	for _, in := range inputs {
-		parts = append(parts, source.Part[*file]{First: in.first, Open: func() (*file, error) {
-			rc, err := in.open()
+		parts = append(parts, source.Part[*file]{First: in.First, Open: func() (*file, error) {
+			rc, err := in.Open()
 			if err != nil {
 				return nil, err
 			}
-			return newFile(in.name, rc, limit, p, log), nil
+			return newFile(in.Name, rc, limit, p, log), nil
 		}})
 	}
 	return &Reader{

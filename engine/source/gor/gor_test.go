@@ -27,12 +27,12 @@ const corpus = "../../../testdata/gor"
 // open reads recordings from memory, in the order of their names.
 func open(t testing.TB, window Window, files ...string) *Reader {
 	t.Helper()
-	var inputs []input
+	var inputs []source.Input
 	for i, text := range files {
-		inputs = append(inputs, input{
-			name:  fmt.Sprintf("%d.gor", i),
-			first: -1,
-			open:  func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(text)), nil },
+		inputs = append(inputs, source.Input{
+			Name:  fmt.Sprintf("%d.gor", i),
+			First: -1,
+			Open:  func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(text)), nil },
 		})
 	}
 	return newReader(Config{Name: "test", Window: window}, inputs, maxRecord)
@@ -486,8 +486,8 @@ func TestTooLongRecord(t *testing.T) {
 		{"at the end", first + strings.TrimSuffix(long, separator), []string{"GET /1 -> none"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			in := input{name: "long.gor", open: func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(tt.text)), nil }}
-			r := newReader(Config{}, []input{in}, 1<<20)
+			in := source.Input{Name: "long.gor", Open: func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(tt.text)), nil }}
+			r := newReader(Config{}, []source.Input{in}, 1<<20)
 			checkLines(t, drain(t, r), tt.want...)
 			if c := r.Counts(); c.Malformed != 1 {
 				t.Errorf("counts %+v", c)
@@ -638,8 +638,8 @@ func TestMemoryDoesNotGrowWithTheFile(t *testing.T) {
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			in := input{open: func() (io.ReadCloser, error) { return io.NopCloser(&ring{n: n, make: tt.make}), nil }}
-			r := newReader(Config{Window: Window{Records: 4096}}, []input{in}, maxRecord)
+			in := source.Input{Open: func() (io.ReadCloser, error) { return io.NopCloser(&ring{n: n, make: tt.make}), nil }}
+			r := newReader(Config{Window: Window{Records: 4096}}, []source.Input{in}, maxRecord)
 			before := heapInUse()
 			for i := 0; ; i++ {
 				_, err := r.Next(context.Background())
@@ -795,10 +795,10 @@ func TestOpenErrors(t *testing.T) {
 
 func TestErrorsAreFinal(t *testing.T) {
 	broken := errors.New("disk on fire")
-	in := input{name: "a.gor", open: func() (io.ReadCloser, error) {
+	in := source.Input{Name: "a.gor", Open: func() (io.ReadCloser, error) {
 		return io.NopCloser(io.MultiReader(strings.NewReader(req(fmt.Sprintf("1 a %d 0", base), "/1")+"1 b"), failing{broken})), nil
 	}}
-	r := newReader(Config{}, []input{in}, maxRecord)
+	r := newReader(Config{}, []source.Input{in}, maxRecord)
 	for range 2 {
 		if _, err := r.Next(context.Background()); !errors.Is(err, broken) || !strings.Contains(err.Error(), "a.gor") {
 			t.Errorf("error %v", err)
@@ -936,8 +936,8 @@ func TestLargeBufferIsGivenBack(t *testing.T) {
 func TestJunkIsNotJoinedBeyondTheLimit(t *testing.T) {
 	cut := rec(fmt.Sprintf("1 a %d 0", base), "POST / HTTP/1.1\r\nContent-Length: 3000\r\n\r\nhalf")
 	text := cut + strings.Repeat("x", 3000) + separator + req(fmt.Sprintf("1 b %d 0", base+1), "/2")
-	in := input{name: "a.gor", open: func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(text)), nil }}
-	r := newReader(Config{}, []input{in}, 1000)
+	in := source.Input{Name: "a.gor", Open: func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(text)), nil }}
+	r := newReader(Config{}, []source.Input{in}, 1000)
 	checkLines(t, drain(t, r), "GET /2 -> none")
 	if c := r.Counts(); c.TruncatedRequests != 1 || c.Malformed != 1 {
 		t.Errorf("counts %+v", c)

@@ -15,7 +15,6 @@ package har
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"math"
 
@@ -77,30 +76,16 @@ func Open(cfg Config) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	inputs := make([]input, 0, len(names))
-	meter := source.NewMeter(names)
-	for _, name := range names {
-		first, err := firstTime(name)
-		if err != nil {
-			return nil, fmt.Errorf("read %s: %w", name, err)
-		}
-		inputs = append(inputs, input{name, first, func() (io.ReadCloser, error) {
-			return source.OpenFile(name, meter)
-		}})
+	inputs, meter, err := source.Inputs(names, firstTime)
+	if err != nil {
+		return nil, err
 	}
 	r := newReader(cfg, inputs)
 	r.meter = meter
 	return r, nil
 }
 
-// input is an archive that can be opened.
-type input struct {
-	name  string
-	first int64 // time of the first entry
-	open  func() (io.ReadCloser, error)
-}
-
-func newReader(cfg Config, inputs []input) *Reader {
+func newReader(cfg Config, inputs []source.Input) *Reader {
 	log := new(ledger)
 	window := cfg.Window
 	if window <= 0 {
@@ -108,12 +93,12 @@ func newReader(cfg Config, inputs []input) *Reader {
 	}
 	parts := make([]source.Part[*file], 0, len(inputs))
 	for _, in := range inputs {
-		parts = append(parts, source.Part[*file]{First: in.first, Open: func() (*file, error) {
-			rc, err := in.open()
+		parts = append(parts, source.Part[*file]{First: in.First, Open: func() (*file, error) {
+			rc, err := in.Open()
 			if err != nil {
 				return nil, err
 			}
-			f := newFile(in.name, rc, log)
+			f := newFile(in.Name, rc, log)
 			f.source, f.window, f.hosts = cfg.Name, window, newHosts(cfg.Hosts)
 			return f, nil
 		}})

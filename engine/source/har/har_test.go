@@ -24,7 +24,7 @@ import (
 const corpus = "../../../testdata/har"
 
 func open(_ testing.TB, cfg Config, text string) *Reader {
-	return newReader(cfg, []input{{name: "t.har", open: func() (io.ReadCloser, error) {
+	return newReader(cfg, []source.Input{{Name: "t.har", Open: func() (io.ReadCloser, error) {
 		return io.NopCloser(strings.NewReader(text)), nil
 	}}})
 }

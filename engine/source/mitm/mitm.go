@@ -22,7 +22,6 @@ package mitm
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"math"
 
@@ -79,30 +78,16 @@ func Open(cfg Config) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	inputs := make([]input, 0, len(names))
-	meter := source.NewMeter(names)
-	for _, name := range names {
-		first, err := firstTime(name)
-		if err != nil {
-			return nil, fmt.Errorf("read %s: %w", name, err)
-		}
-		inputs = append(inputs, input{name, first, func() (io.ReadCloser, error) {
-			return source.OpenFile(name, meter)
-		}})
+	inputs, meter, err := source.Inputs(names, firstTime)
+	if err != nil {
+		return nil, err
 	}
 	r := newReader(cfg, inputs, maxFlow)
 	r.meter = meter
 	return r, nil
 }
 
-// input is a file that can be opened.
-type input struct {
-	name  string
-	first int64 // time of the first flow
-	open  func() (io.ReadCloser, error)
-}
-
-func newReader(cfg Config, inputs []input, limit int64) *Reader {
+func newReader(cfg Config, inputs []source.Input, limit int64) *Reader {
 	log := new(ledger)
 	window := cfg.Window
 	if window <= 0 {
@@ -110,13 +95,13 @@ func newReader(cfg Config, inputs []input, limit int64) *Reader {
 	}
 	parts := make([]source.Part[*file], 0, len(inputs))
 	for _, in := range inputs {
-		parts = append(parts, source.Part[*file]{First: in.first, Open: func() (*file, error) {
-			rc, err := in.open()
+		parts = append(parts, source.Part[*file]{First: in.First, Open: func() (*file, error) {
+			rc, err := in.Open()
 			if err != nil {
 				return nil, err
 			}
 			return &file{
-				name: in.name, in: rc, flows: newStream(rc, limit), log: log, source: cfg.Name,
+				name: in.Name, in: rc, flows: newStream(rc, limit), log: log, source: cfg.Name,
 				order: source.Order{Exchanges: window, Bytes: windowBytes},
 			}, nil
 		}})

@@ -44,7 +44,7 @@ func read(t testing.TB, r *Reader) []*traffic.Exchange {
 
 func readText(t testing.TB, text string, limit int64) ([]*traffic.Exchange, *Reader) {
 	t.Helper()
-	r := newReader(Config{Name: "x"}, []input{{"x.mitm", 0, func() (io.ReadCloser, error) {
+	r := newReader(Config{Name: "x"}, []source.Input{{Name: "x.mitm", Open: func() (io.ReadCloser, error) {
 		return io.NopCloser(strings.NewReader(text)), nil
 	}}}, limit)
 	return read(t, r), r

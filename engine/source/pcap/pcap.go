@@ -114,39 +114,25 @@ func Open(cfg Config) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	inputs := make([]input, 0, len(names))
-	meter := source.NewMeter(names)
-	for _, name := range names {
-		first, err := firstTime(name)
-		if err != nil {
-			return nil, fmt.Errorf("read %s: %w", name, err)
-		}
-		inputs = append(inputs, input{name, first, func() (io.ReadCloser, error) {
-			return source.OpenFile(name, meter)
-		}})
+	inputs, meter, err := source.Inputs(names, firstTime)
+	if err != nil {
+		return nil, err
 	}
 	r := newReader(cfg, inputs)
 	r.meter = meter
 	return r, nil
 }
 
-// input is a capture that can be opened.
-type input struct {
-	name  string
-	first int64 // time of the first packet
-	open  func() (io.ReadCloser, error)
-}
-
-func newReader(cfg Config, inputs []input) *Reader {
+func newReader(cfg Config, inputs []source.Input) *Reader {
 	log := new(ledger)
 	parts := make([]source.Part[*capture], 0, len(inputs))
 	for _, in := range inputs {
-		parts = append(parts, source.Part[*capture]{First: in.first, Open: func() (*capture, error) {
-			rc, err := in.open()
+		parts = append(parts, source.Part[*capture]{First: in.First, Open: func() (*capture, error) {
+			rc, err := in.Open()
 			if err != nil {
 				return nil, err
 			}
-			return newCapture(in.name, rc, log), nil
+			return newCapture(in.Name, rc, log), nil
 		}})
 	}
 	limits := cfg.Limits.withDefaults()

@@ -176,9 +176,9 @@ func classic(frames []frame, link uint32) []byte {
 }
 
 func openBytes(cfg Config, files ...[]byte) *Reader {
-	var inputs []input
+	var inputs []source.Input
 	for i, f := range files {
-		inputs = append(inputs, input{fmt.Sprint("f", i), int64(i), func() (io.ReadCloser, error) {
+		inputs = append(inputs, source.Input{Name: fmt.Sprint("f", i), First: int64(i), Open: func() (io.ReadCloser, error) {
 			return io.NopCloser(bytes.NewReader(f)), nil
 		}})
 	}
