@@ -40,6 +40,27 @@ type Counts struct {
 	Gaps              int64 // places at which bytes of a connection are missing; beside Records, not in it
 	NotHTTP           int64 // entries that never reached a server, or that are not plain HTTP
 	ForeignHost       int64 // entries for hosts that the source leaves out
+	Dropped           int64 // whole exchanges that a live source had no room or no time for
+	LostPackets       int64 // packets or datagrams that the kernel dropped before they were read; beside Records, not in it
+}
+
+// Live is a source whose traffic has no end of its own. It takes traffic in from
+// the moment at which it is opened, and drops what its reader is too slow for.
+type Live interface {
+	// Listening says where traffic is expected, in words for people:
+	// "127.0.0.1:9900", "lo, port 8080".
+	Listening() string
+	// Stop takes no more traffic in. Next then gives what has arrived, and
+	// io.EOF after it. It may be called from any goroutine, more than once.
+	Stop()
+}
+
+// Acknowledger is a source that keeps a position at its origin, a consumer group
+// of a message bus for example. Acknowledge says that everything that Next has
+// handed out is accounted for, so that it need not be handed out again. It is
+// called from the goroutine that reads.
+type Acknowledger interface {
+	Acknowledge(ctx context.Context) error
 }
 
 // Accountant is a source that counts. Counts is called from the goroutine that

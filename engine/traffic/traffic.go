@@ -18,6 +18,7 @@ type Exchange struct {
 	ID      string    // the recording's own id; may be empty or repeated
 	Session string    // what keeps exchanges in order: a connection or a user; empty: none
 	At      time.Time // when the request began, by the recorder's clock
+	Arrived time.Time // when a live source had all of it, by the clock of this machine; zero for recordings
 
 	Request  Request
 	Response *Response // nil where the source recorded none
@@ -93,6 +94,7 @@ type TimingKind string
 const (
 	TimingWire   TimingKind = "wire"   // from captured packets, beside the server
 	TimingClient TimingKind = "client" // by the client, network included
+	TimingProxy  TimingKind = "proxy"  // by a proxy or the service itself, as an upstream sees it
 )
 
 // Header is an ordered list of header fields. Lookups ignore case.
