@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -36,6 +35,7 @@ type audit struct {
 	paths         pathMemo
 	ruleNames     []string // of the compare rules, in their order
 	sourceErr     error
+	ackErr        error
 	unsent        int64 // selected, but never handed to the scheduler
 	unsafeSent    atomic.Int64
 	retries       atomic.Int64
@@ -53,7 +53,7 @@ func runAudit(ctx context.Context, p *plan.Audit, opts Options) result.Audit {
 		Origin:     result.OriginOf(p.Origin),
 		PlanDigest: p.Digest(),
 		StartedAt:  start.UTC(),
-		Source:     p.Source.String() + ": " + strings.Join(p.Source.Shown, ", "),
+		Source:     p.Source.String() + ": " + p.Source.Where(),
 		Baseline:   result.Target{Name: p.Baseline.Name, URL: p.Baseline.URL},
 		Candidate:  result.Target{Name: p.Candidate.Name, URL: p.Candidate.URL},
 	}
@@ -92,6 +92,9 @@ func (a *audit) run(ctx context.Context) error {
 	}
 	defer stop()
 
+	if where := a.intake.Listening(); where != "" {
+		a.opts.Observer.Observe(Listening{Name: a.plan.Name, Source: a.plan.Source.String(), Where: where})
+	}
 	steps := make(chan *replay.Step, 256)
 	go a.feed(ctx, steps)
 	finished := a.report(time.Now())
@@ -129,7 +132,7 @@ func (a *audit) prepare() error {
 	if err != nil {
 		return err
 	}
-	if a.intake, err = intake.Open(p, intake.Options{Seed: a.opts.Seed, Key: key, InMemory: p.Baseline.Recorded}); err != nil {
+	if a.intake, err = intake.Open(p, intake.Options{Seed: a.opts.Seed, Key: key, InMemory: p.Baseline.Recorded, Budget: a.opts.Budget, Getenv: a.opts.Getenv}); err != nil {
 		return err
 	}
 	a.scrubber = a.intake.Scrubber()

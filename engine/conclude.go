@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/shadowaudit/shadowaudit/engine/judge"
 	"github.com/shadowaudit/shadowaudit/engine/replay"
 	"github.com/shadowaudit/shadowaudit/engine/result"
 	"github.com/shadowaudit/shadowaudit/engine/traffic"
@@ -16,6 +15,7 @@ import (
 // that of its gates, unless something stands in the way of any.
 func (a *audit) conclude(ctx context.Context, stats replay.Stats) {
 	r := &a.result
+	a.acknowledge()
 	elapsed := stats.LastDone.Sub(stats.FirstSent)
 	f := a.judge.Finish(elapsed)
 	r.Verdict, r.Reason = f.Verdict, f.Reason
@@ -30,6 +30,16 @@ func (a *audit) conclude(ctx context.Context, stats replay.Stats) {
 	a.assert()
 	a.annotate(stats)
 	a.overrule(ctx)
+}
+
+// acknowledge tells the source that everything it gave is accounted for. It has
+// a moment of its own, since the run may be over because somebody interrupted.
+func (a *audit) acknowledge() {
+	ctx, cancel := context.WithTimeout(a.opts.Hard, 10*time.Second)
+	defer cancel()
+	if err := a.intake.Acknowledge(ctx); err != nil && a.sourceErr == nil {
+		a.ackErr = err
+	}
 }
 
 func (a *audit) replayed(stats replay.Stats, elapsed time.Duration) result.Replay {
@@ -69,8 +79,10 @@ func (a *audit) overrule(ctx context.Context) {
 	if ctx.Err() != nil {
 		worse(result.Inconclusive, "interrupted after "+result.Plural(r.Outcomes.Total, "pair")+"; what was measured until then is below")
 	}
-	if share, lost := lostShare(t); share > maxLost {
-		worse(result.Inconclusive, fmt.Sprintf("%s of the traffic was lost before it could be sent: %s", result.FormatShare(share, result.Digits), lost))
+	src := &a.plan.Source
+	if share, lost := lostShare(t, src.Strict); share > src.MaxLoss {
+		worse(src.LossIs, fmt.Sprintf("%s of the traffic was lost before it could be sent, over max_loss %s: %s",
+			result.FormatShare(share, result.Digits), result.FormatShare(src.MaxLoss, result.Digits), lost))
 	}
 	if r.Outcomes.Total == 0 && ctx.Err() == nil {
 		v, reason := nothingSent(t)
@@ -78,28 +90,31 @@ func (a *audit) overrule(ctx context.Context) {
 	}
 }
 
-// maxLost is the share of a recording that may be unusable before an audit of
-// the rest can no longer pass.
-const maxLost = judge.DefaultTolerance
-
-// lostShare is how much of a recording could not be used for a reason that is
-// nobody's wish, and of what kind it is.
-func lostShare(t *result.Traffic) (share float64, what string) {
-	lost := t.Malformed + t.TruncatedRequests + t.ScrubDropped
+// lostShare is how much of the traffic could not be used for a reason that is
+// nobody's wish, and of what kind it is. A strict count takes in what may be an
+// exchange that was lost whole: a response whose request is missing, a place at
+// which a capture has a gap, a packet that the kernel dropped.
+func lostShare(t *result.Traffic, strict bool) (share float64, what string) {
+	whole := t.Malformed + t.TruncatedRequests + t.Dropped
+	parts := []part{{t.Malformed, "malformed"}, {t.TruncatedRequests, "truncated"}, {t.Dropped, "dropped for want of room"}}
+	if strict {
+		whole += t.OrphanResponses + t.Gaps + t.LostPackets
+		parts = append(parts, part{t.OrphanResponses, "responses without a request"}, part{t.Gaps, "gaps"}, part{t.LostPackets, "packets lost"})
+	}
+	lost := whole + t.ScrubDropped // which was read
 	if lost == 0 {
 		return 0, ""
 	}
-	return float64(lost) / float64(t.Read+t.Malformed+t.TruncatedRequests), list(
-		part{t.Malformed, "malformed"}, part{t.TruncatedRequests, "truncated"}, part{t.ScrubDropped, "dropped by the scrubber"})
+	return float64(lost) / float64(t.Read+whole), list(append(parts, part{t.ScrubDropped, "dropped by the scrubber"})...)
 }
 
 // nothingSent says why there is not a single pair.
 func nothingSent(t *result.Traffic) (result.Verdict, string) {
 	if t.Read == 0 {
-		if t.Malformed+t.Truncated+t.OrphanResponses+t.NotHTTP+t.ForeignHost > 0 {
+		if t.Malformed+t.Truncated+t.OrphanResponses+t.NotHTTP+t.ForeignHost+t.Dropped > 0 {
 			return result.Error, "there is no exchange in the source, only " + list(
 				part{t.Malformed, "malformed"}, part{t.Truncated, "truncated"}, part{t.OrphanResponses, "without a request"},
-				part{t.NotHTTP, "not HTTP"}, part{t.ForeignHost, "for other hosts"})
+				part{t.NotHTTP, "not HTTP"}, part{t.ForeignHost, "for other hosts"}, part{t.Dropped, "dropped for want of room"})
 		}
 		return result.Inconclusive, "the source is empty: no traffic was replayed"
 	}
@@ -141,6 +156,9 @@ func (a *audit) annotate(stats replay.Stats) {
 	r.Notes = append(r.Notes, a.intake.SourceNotes()...)
 	if a.candidateDown != traffic.NoFailure {
 		note("warning", "The candidate target.%s (%s) could not be reached before the first request: %s.", a.plan.Candidate.Name, a.plan.Candidate.URL, a.candidateDown)
+	}
+	if a.ackErr != nil {
+		note("warning", "source.%s was not told that its traffic is accounted for, and will give it again: %v", a.plan.Source, a.ackErr)
 	}
 	if stats.CutGaps > 0 && a.plan.Replay.MaxGap == 0 {
 		note("warning", "%s of more than an hour in the recording %s cut to a minute, %s in all. Say max_gap in replay to choose.",

@@ -35,6 +35,8 @@ func TestOverrule(t *testing.T) {
 		{"much is lost", result.Traffic{Read: 100, Selected: 100, Malformed: 6}, pairs, nil, false, result.Pass, result.Inconclusive, "6 malformed"},
 		{"much is cut", result.Traffic{Read: 100, Selected: 100, TruncatedRequests: 900}, pairs, nil, false, result.Pass, result.Inconclusive, "90%"},
 		{"much is dropped", result.Traffic{Read: 100, Selected: 94, ScrubDropped: 6}, result.Outcomes{Total: 94, Matched: 94}, nil, false, result.Pass, result.Inconclusive, "6 dropped"},
+		{"a queue was full", result.Traffic{Read: 100, Selected: 100, Dropped: 6}, pairs, nil, false, result.Pass, result.Inconclusive, "6 dropped for want of room"},
+		{"what may be a loss", result.Traffic{Read: 100, Selected: 100, Gaps: 6, OrphanResponses: 6, LostPackets: 6}, pairs, nil, false, result.Pass, result.Pass, "gates"},
 		{"an empty source", result.Traffic{}, result.Outcomes{}, nil, false, result.Inconclusive, result.Inconclusive, "empty"},
 		{"only junk", result.Traffic{Malformed: 3}, result.Outcomes{}, nil, false, result.Inconclusive, result.Error, "3 malformed"},
 		{"nothing selected", result.Traffic{Read: 3, Excluded: 3}, result.Outcomes{}, nil, false, result.Inconclusive, result.Inconclusive, "3 excluded"},
@@ -46,10 +48,36 @@ func TestOverrule(t *testing.T) {
 			if tt.interrupted {
 				cancel()
 			}
-			a := &audit{plan: &plan.Audit{}, sourceErr: tt.sourceErr}
+			a := &audit{plan: &plan.Audit{Source: plan.Source{MaxLoss: 0.05, LossIs: result.Inconclusive}}, sourceErr: tt.sourceErr}
 			a.result = result.Audit{Verdict: tt.gates, Reason: "gates", Traffic: tt.traffic, Outcomes: tt.outcomes}
 			a.overrule(ctx)
 			if a.result.Verdict != tt.want || !strings.Contains(a.result.Reason, tt.reason) {
+				t.Errorf("%v: %s", a.result.Verdict, a.result.Reason)
+			}
+		})
+	}
+}
+
+// A limit of the user's own counts everything that may be a loss, and decides
+// what a loss is.
+func TestDeclaredLoss(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		traffic result.Traffic
+		want    result.Verdict
+	}{
+		{"nothing", result.Traffic{Read: 100, Selected: 100}, result.Pass},
+		{"within", result.Traffic{Read: 100, Selected: 100, Gaps: 1}, result.Pass},
+		{"responses without a request", result.Traffic{Read: 100, Selected: 100, OrphanResponses: 2}, result.Fail},
+		{"gaps", result.Traffic{Read: 100, Selected: 100, Gaps: 2}, result.Fail},
+		{"packets", result.Traffic{Read: 100, Selected: 100, LostPackets: 2}, result.Fail},
+		{"of several kinds", result.Traffic{Read: 100, Selected: 100, Dropped: 1, Malformed: 1}, result.Fail},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			a := &audit{plan: &plan.Audit{Source: plan.Source{MaxLoss: 0.015, Strict: true, LossIs: result.Fail}}}
+			a.result = result.Audit{Verdict: result.Pass, Reason: "gates", Traffic: tt.traffic, Outcomes: result.Outcomes{Total: 100, Matched: 100}}
+			a.overrule(t.Context())
+			if a.result.Verdict != tt.want {
 				t.Errorf("%v: %s", a.result.Verdict, a.result.Reason)
 			}
 		})

@@ -12,6 +12,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/shadowaudit/shadowaudit/engine/intake"
 	"github.com/shadowaudit/shadowaudit/engine/plan"
 	"github.com/shadowaudit/shadowaudit/engine/result"
 )
@@ -21,6 +22,10 @@ type Options struct {
 	Version string   // of the tool, for the result
 	Seed    uint64   // decides samples and which side is asked first
 	Only    []string // names of the audits to run; nil: all
+
+	// Budget bounds the traffic of each audit. Without one an audit of a live
+	// source goes on until the context ends.
+	Budget Budget
 
 	// Hard ends what is in flight at once, where the end of the context that
 	// Run gets only keeps more from being sent. It may be nil.
@@ -33,6 +38,9 @@ type Options struct {
 	// Observer is told how the run goes. It may be nil.
 	Observer Observer
 }
+
+// Budget says how much traffic an audit takes from its source.
+type Budget = intake.Budget
 
 // UnknownAuditError is a name in Options.Only that no plan has.
 type UnknownAuditError = plan.UnknownAuditError

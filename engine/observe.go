@@ -16,7 +16,7 @@ type ObserverFunc func(Event)
 // Observe calls f.
 func (f ObserverFunc) Observe(e Event) { f(e) }
 
-// Event is AuditStarted, Progress or AuditDone.
+// Event is AuditStarted, Listening, Progress or AuditDone.
 type Event interface{ event() }
 
 // AuditStarted says that an audit begins to read.
@@ -25,6 +25,13 @@ type AuditStarted struct {
 	Source                      string
 	Baseline, Candidate         string // URL, or "recorded"
 	BaselineName, CandidateName string
+}
+
+// Listening says that an audit of a live source expects traffic from now on.
+type Listening struct {
+	Name   string
+	Source string // "mirror.edge"
+	Where  string // "127.0.0.1:9900"
 }
 
 // Progress says how far an audit is. It comes several times a second.
@@ -48,5 +55,6 @@ type Progress struct {
 type AuditDone struct{ Result *result.Audit }
 
 func (AuditStarted) event() {}
+func (Listening) event()    {}
 func (Progress) event()     {}
 func (AuditDone) event()    {}

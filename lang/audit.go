@@ -38,6 +38,7 @@ func (l *loader) audit(b *body, a *Audit) {
 	l.checkAudit(b, a)
 	l.checkSelect(&a.Select)
 	l.checkReplay(replay, &a.Replay)
+	l.checkLive(b.at("source"), replay, a)
 }
 
 // include appends the rules of the sets that c uses to its own.

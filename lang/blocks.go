@@ -230,53 +230,6 @@ func (l *loader) needsReference(a argument, to string, known []string) diag.Diag
 	return d
 }
 
-// sourceKinds has the schema of each kind of source.
-var sourceKinds = func() map[string]*schema.Block {
-	out := map[string]*schema.Block{}
-	s, _ := schema.Root().Block("source")
-	for _, kind := range s.KindNames() {
-		out[kind], _ = s.OfKind(kind)
-	}
-	return out
-}()
-
-func (l *loader) source(d *decl[*Source]) {
-	s, ok := sourceKinds[d.value.Kind]
-	if !ok {
-		base, _ := schema.Root().Block("source")
-		l.diags.Add(diag.Diagnostic{
-			Code: diag.UnknownKind, Summary: "Unknown kind of source", Subject: diag.Range(d.block.LabelRanges[0]),
-			Label: "no such kind", Help: suggestion(d.value.Kind, base.KindNames(), "kinds are "),
-		})
-		return
-	}
-	b := l.openBlock(s, d.block)
-	decodeArguments(l, b, sourceFields, d.value)
-	if d.value.Kind == "access_log" {
-		l.checkLog(b, d.value)
-	}
-}
-
-var sourceFields = fields[*Source]{
-	"path": func(l *loader, a argument, s *Source) { l.pathsAttr(a, &s.Paths) },
-	"hosts": func(l *loader, a argument, s *Source) {
-		if hosts, ok := l.texts(a, diag.BadValue, checkHost); ok {
-			s.Hosts = attrOf(a, hosts)
-		}
-	},
-	"ports": func(l *loader, a argument, s *Source) { l.portsAttr(a, &s.Ports) },
-	"format": func(l *loader, a argument, s *Source) {
-		if word := l.keyword(a); word != "" {
-			s.Format = attrOf(a, word)
-		}
-	},
-	"fields": func(l *loader, a argument, s *Source) {
-		if fields, ok := l.logFields(a); ok {
-			s.Fields = attrOf(a, fields)
-		}
-	},
-}
-
 // pathsAttr decodes paths and globs and makes them absolute.
 func (l *loader) pathsAttr(a argument, into *Attr[[]string]) {
 	paths, ok := l.texts(a, diag.BadValue, func(p string) (string, error) {
@@ -499,18 +452,7 @@ func (l *loader) target(d *decl[*Target]) {
 }
 
 var targetFields = fields[*Target]{
-	"url": func(l *loader, a argument, t *Target) {
-		s, it, ok := l.text(a)
-		if !ok {
-			return
-		}
-		u, err := checkURL(s)
-		if err != nil {
-			l.invalid(diag.BadURL, a, it, err.Error(), `a target's URL is written "http://127.0.0.1:8080" or "https://shop.example.com/base"`)
-			return
-		}
-		t.URL = attrOf(a, u)
-	},
+	"url":     func(l *loader, a argument, t *Target) { l.urlAttr(a, &t.URL) },
 	"timeout": func(l *loader, a argument, t *Target) { l.periodAttr(a, &t.Timeout) },
 	"host": func(l *loader, a argument, t *Target) {
 		if word := hcl.ExprAsKeyword(a.expr); word != "" && (!l.json || slices.Contains(a.Keywords, word)) {
@@ -530,6 +472,19 @@ var targetFields = fields[*Target]{
 	},
 	"headers":         func(l *loader, a argument, t *Target) { t.Headers = l.headers(a) },
 	"tls_skip_verify": func(l *loader, a argument, t *Target) { l.boolAttr(a, &t.InsecureSkipVerify) },
+}
+
+func (l *loader) urlAttr(a argument, into *Attr[string]) {
+	s, it, ok := l.text(a)
+	if !ok {
+		return
+	}
+	u, err := checkURL(s)
+	if err != nil {
+		l.invalid(diag.BadURL, a, it, err.Error(), `a URL is written "http://127.0.0.1:8080" or "https://shop.example.com/base"`)
+		return
+	}
+	*into = attrOf(a, u)
 }
 
 // checkURL accepts what a request's own target can be appended to.

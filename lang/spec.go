@@ -91,10 +91,21 @@ type Source struct {
 	Name   string
 	Paths  Attr[[]string] // absolute paths or globs
 	Hosts  Attr[[]string] // of a har: hosts to take, lower case; empty means all
-	Format Attr[string]   // of an access_log
+	Format Attr[string]   // of an access_log, or of the messages of a bus
 	Fields Attr[[]LogField]
-	Ports  Attr[[]int] // of a pcap: of the servers; empty means all
-	Origin pos.Range
+	Ports  Attr[[]int] // of captured packets: of the servers; empty means all
+
+	Listen   Attr[string] // of a live source: "host:port", or "unix:" and a path
+	Device   Attr[string] // of an interface
+	VNIs     Attr[[]int]  // of a vxlan; empty means all
+	CertFile Attr[string] // absolute path
+	KeyFile  Attr[string] // absolute path
+	Upstream Attr[string] // of a proxy
+	Bus      Bus
+
+	MaxLoss Attr[float64]
+	OnLoss  Attr[string]
+	Origin  pos.Range
 }
 
 // LogField says under which name a line of an access_log has something, or how

@@ -202,35 +202,6 @@ func (l *loader) countAttr(a argument, into *Attr[int]) {
 	}
 }
 
-// portsAttr decodes TCP ports.
-func (l *loader) portsAttr(a argument, into *Attr[[]int]) {
-	items, ok := l.items(a)
-	ports := make([]int, 0, len(items))
-	for _, it := range items {
-		if it.val.Type() != cty.Number {
-			l.wrongType(a, it, "integer")
-			ok = false
-			continue
-		}
-		n, exact := it.val.AsBigFloat().Int64()
-		switch {
-		case exact != 0 || n < 1 || n > 65535:
-			l.invalid(diag.BadValue, a, it, "not a port: a whole number from 1 to 65535", "")
-			ok = false
-		case slices.Contains(ports, int(n)):
-			l.diags.Add(diag.Diagnostic{
-				Severity: diag.Warning, Code: diag.DuplicateKey, Summary: "Repeated value", Subject: diag.Range(it.rng),
-				Label: fmt.Sprintf("stands twice in %q", a.Name),
-			})
-		default:
-			ports = append(ports, int(n))
-		}
-	}
-	if ok {
-		*into = attrOf(a, ports)
-	}
-}
-
 // factorAttr decodes a number above zero.
 func (l *loader) factorAttr(a argument, into *Attr[float64]) {
 	it, ok := l.plain(a)

@@ -19,6 +19,8 @@ Flags:
   --var NAME=VALUE  set a variable of the spec; repeat for more
   --var-file FILE   set variables from a file of NAME = VALUE lines
   --only AUDIT      look at this audit only; repeat for more
+  --for DURATION    listen to a live source for this long, as in 90s or 10m
+  --count N         look at no more than N exchanges that would be sent
   --seed N          decides samples, as in run (default 1)
   --json            print a document for machines
 
@@ -44,6 +46,7 @@ func planCommand(ctx context.Context, args []string, c *console) int {
 	fs := flag.NewFlagSet("plan", flag.ContinueOnError)
 	f.vars.register(fs)
 	fs.Var(&f.only, "only", "")
+	budgetFlags(fs, &f.budget)
 	fs.Uint64Var(&f.seed, "seed", 1, "")
 	fs.BoolVar(&asJSON, "json", false, "")
 	paths, code, ok := parse(fs, planUsage, args, c)
@@ -67,7 +70,10 @@ func planCommand(ctx context.Context, args []string, c *console) int {
 }
 
 func showPlan(ctx context.Context, plans []*plan.Plan, f *runFlags, asJSON bool, c *console) int {
-	doc, err := preview.Make(ctx, plans, preview.Options{Version: version(), Seed: f.seed, Only: f.only, Getenv: c.getenv})
+	doc, err := preview.Make(ctx, plans, preview.Options{
+		Version: version(), Seed: f.seed, Only: f.only, Budget: f.budget, Getenv: c.getenv,
+		Listening: func(source, where string) { fmt.Fprintln(c.stderr, listening(source, where, f.budget)) },
+	})
 	var unknown *plan.UnknownAuditError
 	switch {
 	case errors.As(err, &unknown):

@@ -243,7 +243,8 @@ func (p *sheet) traffic(a *preview.Audit) {
 func unreadable(t *result.Traffic) string {
 	return counted(
 		count{t.Malformed, "malformed"}, count{t.OrphanResponses, "responses without their request"}, count{t.Truncated, "truncated"},
-		count{t.ReplayedResponses, "replayed responses"}, count{t.NotHTTP, "not HTTP"}, count{t.Gaps, "gaps in the capture"}, count{t.ForeignHost, "for other hosts"})
+		count{t.ReplayedResponses, "replayed responses"}, count{t.NotHTTP, "not HTTP"}, count{t.Gaps, "gaps in the capture"}, count{t.ForeignHost, "for other hosts"},
+		count{t.Dropped, "dropped for want of room"}, count{t.LostPackets, "packets lost by the kernel"})
 }
 
 type count struct {

@@ -19,6 +19,8 @@ type progress struct {
 	plain bool
 	width int
 
+	budget engine.Budget // of the run, for what is said of a live source
+
 	mu    sync.Mutex
 	shown int // columns of the line that stands there
 	last  time.Duration
@@ -51,6 +53,9 @@ func (p *progress) Observe(e engine.Event) {
 	switch e := e.(type) {
 	case engine.AuditStarted:
 		p.last, p.sent, p.at, p.rate = 0, 0, 0, 0
+	case engine.Listening:
+		p.clear()
+		fmt.Fprintln(p.w, listening(e.Source, e.Where, p.budget))
 	case engine.Progress:
 		p.measure(e)
 		switch {

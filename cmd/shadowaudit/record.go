@@ -27,6 +27,8 @@ Flags:
   --only AUDIT      record the traffic of this audit, where the spec has several
   --var NAME=VALUE  set a variable of the spec; repeat for more
   --var-file FILE   set variables from a file of NAME = VALUE lines
+  --for DURATION    listen to a live source for this long, as in 90s or 10m
+  --count N         record at most N exchanges
   --seed N          decides samples, as in run (default 1)
 
 The traffic goes through the source, the scrubber and the select block of the
@@ -34,7 +36,8 @@ audit as in a run, except that requests of every method are recorded, since
 nothing is sent. Nothing that was not scrubbed touches the disk. A spec reads the
 file with: source "recording" "NAME" { path = "FILE" }
 
-Ctrl-C ends the recording and closes the file. When the process is killed, the
+A live source is recorded until --for, --count, the limit of select or Ctrl-C.
+Ctrl-C ends every recording and closes the file. When the process is killed, the
 last second at most is lost; the rest of the file can be read.
 
 Exit codes:
@@ -42,11 +45,12 @@ Exit codes:
   2    the spec or the command line is wrong, or the file exists already
   3    the source cannot be read, the scrubber refused, or the disk did
   4    there was nothing to record; no file was written
-  130  interrupted; what was read so far is in the file
+  130  interrupted before the end of a file; what was read so far is recorded
 
 Examples:
   shadowaudit record checkout.audit.hcl -o traffic/peak_hour.sar
   shadowaudit record shop.audit.hcl --only checkout
+  shadowaudit record mirror.audit.hcl --for 10m -o traffic/today.sar
 `
 
 func recordCommand(ctx context.Context, args []string, c *console) int {
@@ -55,6 +59,7 @@ func recordCommand(ctx context.Context, args []string, c *console) int {
 	fs := flag.NewFlagSet("record", flag.ContinueOnError)
 	f.vars.register(fs)
 	fs.Var(&f.only, "only", "")
+	budgetFlags(fs, &f.budget)
 	fs.Uint64Var(&f.seed, "seed", 1, "")
 	fs.StringVar(&out, "o", "", "")
 	paths, code, ok := parse(fs, recordUsage, args, c)
@@ -84,7 +89,13 @@ func recordCommand(ctx context.Context, args []string, c *console) int {
 	}
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	s, err := record.Make(ctx, audit, record.Options{Path: out, Seed: f.seed, Getenv: c.getenv})
+	s, err := record.Make(ctx, audit, record.Options{
+		Path: out, Seed: f.seed, Budget: f.budget, Getenv: c.getenv,
+		Listening: func(source, where string) { fmt.Fprintln(c.stderr, listening(source, where, f.budget)) },
+	})
+	if audit.Source.Live {
+		ctx = context.WithoutCancel(ctx) // an end like any other
+	}
 	return recorded(ctx, s, out, err, c)
 }
 

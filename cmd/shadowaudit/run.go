@@ -30,13 +30,17 @@ Flags:
   --only AUDIT          run only this audit; repeat for more
   --report KIND=PATH    write a report as well: junit, json or terminal; a PATH
                         of - is stdout; repeat for more
+  --for DURATION        listen to a live source for this long, as in 90s or 10m
+  --count N             send at most N requests in each audit
   --seed N              decides samples and which side is asked first (default 1)
   --color MODE          auto, always or never (default auto)
   --progress MODE       auto, bar, plain or none (default auto)
 
 The report for people goes to stdout unless another report took it; progress
 and diagnostics go to stderr. Ctrl-C stops sending, waits for what is in flight
-and reports; a second one leaves at once.
+and reports; a second one leaves at once. An audit of a live source goes on until
+--for, --count, its limit or Ctrl-C ends it; what comes faster than it can be sent
+is dropped and counted, and whoever sends it never waits.
 
 Exit codes:
   0    every audit passed
@@ -50,6 +54,7 @@ Examples:
   shadowaudit run checkout.audit.hcl
   shadowaudit run checkout.audit.hcl --var candidate_url=http://127.0.0.1:8081
   shadowaudit run checkout.audit.hcl --report junit=report.xml --report json=-
+  shadowaudit run mirror.audit.hcl --for 10m
 `
 
 // runFlags are the flags of run, and of demo as far as it has them.
@@ -57,6 +62,7 @@ type runFlags struct {
 	vars     varFlags
 	only     values
 	reports  values
+	budget   engine.Budget
 	seed     uint64
 	color    string
 	progress string
@@ -74,6 +80,7 @@ func runCommand(ctx context.Context, args []string, c *console) int {
 	f.vars.register(fs)
 	fs.Var(&f.only, "only", "")
 	fs.Var(&f.reports, "report", "")
+	budgetFlags(fs, &f.budget)
 	fs.Uint64Var(&f.seed, "seed", 1, "")
 	fs.StringVar(&f.color, "color", "auto", "")
 	fs.StringVar(&f.progress, "progress", "auto", "")
@@ -169,6 +176,7 @@ func audit(ctx context.Context, plans []*plan.Plan, f *runFlags, c *console) (*r
 	hard, abort := context.WithCancel(context.Background())
 	defer abort()
 	progress := newProgress(f.progress, c)
+	progress.budget = f.budget
 	defer progress.close()
 
 	signals := make(chan os.Signal, 2)
@@ -194,7 +202,7 @@ func audit(ctx context.Context, plans []*plan.Plan, f *runFlags, c *console) (*r
 			}
 		}
 	}()
-	opts := engine.Options{Version: version(), Seed: f.seed, Hard: hard, Getenv: c.getenv, Observer: progress}
+	opts := engine.Options{Version: version(), Seed: f.seed, Budget: f.budget, Hard: hard, Getenv: c.getenv, Observer: progress}
 	if len(f.only) > 0 {
 		opts.Only = f.only
 	}

@@ -156,7 +156,7 @@ func logFormat(paths []string) (string, error) {
 
 // each reads a source to its end.
 func each(ctx context.Context, p plan.Source, f func(*exchange)) error {
-	src, err := intake.OpenSource(p)
+	src, err := intake.OpenSource(p, nil)
 	if err != nil {
 		return err
 	}

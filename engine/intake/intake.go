@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/shadowaudit/shadowaudit/engine/cohort"
 	"github.com/shadowaudit/shadowaudit/engine/document"
@@ -52,9 +53,23 @@ type Options struct {
 	// would remove from them then keeps a stand-in, so that it still counts.
 	InMemory bool
 
+	// Budget ends the intake before its source does.
+	Budget Budget
+
+	// Getenv finds environment variables that the source names. It may be nil:
+	// there are none then.
+	Getenv func(name string) (value string, ok bool)
+
 	// Skipped is told of every exchange that selection leaves out. It may be
 	// nil.
 	Skipped func(method string, why selection.Decision)
+}
+
+// Budget says how much traffic is taken from a source. The zero value takes what
+// there is, which of a live source never ends.
+type Budget struct {
+	For   time.Duration // how long a live source is listened to; 0: no bound. Files do not mind
+	Count int64         // exchanges to send or to record, at most; 0: no bound
 }
 
 // Intake reads the traffic of one audit. It belongs to one goroutine, except
@@ -73,6 +88,7 @@ type Intake struct {
 	seq           int64
 	traffic       result.Traffic
 	sessionErrors int64
+	timer         *time.Timer // stops a live source; nil: nothing does
 	read          atomic.Int64
 	selected      atomic.Int64
 }
@@ -94,15 +110,51 @@ func Open(p *plan.Audit, opts Options) (*Intake, error) {
 	}
 	in.labeler = cohort.NewLabeler(p.Cohorts)
 	in.needsResponse = opts.Responses || p.Baseline.Recorded || len(p.Select.Include)+len(p.Select.Exclude)+len(p.Cohorts) > 0
-	if in.source, err = OpenSource(p.Source); err != nil {
+	if in.source, err = OpenSource(p.Source, opts.Getenv); err != nil {
 		return nil, err
+	}
+	if opts.Budget.For > 0 {
+		in.timer = time.AfterFunc(opts.Budget.For, in.Stop)
 	}
 	return in, nil
 }
 
+// Listening says where a live source expects its traffic, "" where the source
+// is not live.
+func (in *Intake) Listening() string {
+	if live, ok := in.source.(source.Live); ok && in.plan.Source.Live {
+		return live.Listening()
+	}
+	return ""
+}
+
+// Stop takes no more traffic from a live source; Next gives what has arrived.
+// It may be called from any goroutine. Files are read on.
+func (in *Intake) Stop() {
+	if live, ok := in.source.(source.Live); ok {
+		live.Stop()
+	}
+}
+
+// Acknowledge tells a source that keeps a position that all that was read is
+// accounted for.
+func (in *Intake) Acknowledge(ctx context.Context) error {
+	if a, ok := in.source.(source.Acknowledger); ok {
+		return a.Acknowledge(ctx)
+	}
+	return nil
+}
+
+// spent reports whether no more is to be read: the budget is used up, or a live
+// source, which would go on forever, could give nothing more that is selected.
+func (in *Intake) spent() bool {
+	return in.opts.Budget.Count > 0 && in.traffic.Selected >= in.opts.Budget.Count ||
+		in.plan.Source.Live && in.selector.Exhausted()
+}
+
 // OpenSource opens a source of any kind. Where it is an io.Closer it is to be
 // closed.
-func OpenSource(s plan.Source) (source.Source, error) {
+func OpenSource(s plan.Source, getenv func(name string) (value string, ok bool)) (source.Source, error) {
 	var src source.Source
 	var err error
 	switch s.Kind {
@@ -183,9 +235,15 @@ func RecordingKey(patterns []string) ([]byte, error) {
 // none; every other error is that of the source, or of ctx, and final too.
 func (in *Intake) Next(ctx context.Context) (*replay.Step, error) {
 	for {
+		if in.spent() {
+			return nil, io.EOF
+		}
 		x, err := in.source.Next(ctx)
 		if err != nil {
 			return nil, err
+		}
+		if in.plan.Source.Live && x.Arrived.IsZero() {
+			x.Arrived = time.Now()
 		}
 		seq := in.seq
 		in.seq++
@@ -283,6 +341,8 @@ func (in *Intake) Traffic() result.Traffic {
 	t.Gaps = c.Gaps
 	t.NotHTTP = c.NotHTTP
 	t.ForeignHost = c.ForeignHost
+	t.Dropped = c.Dropped
+	t.LostPackets = c.LostPackets
 	return t
 }
 
@@ -345,6 +405,9 @@ func (in *Intake) Progress() (done, total int64) {
 
 // Close closes the source.
 func (in *Intake) Close() error {
+	if in.timer != nil {
+		in.timer.Stop()
+	}
 	if c, ok := in.source.(io.Closer); ok {
 		return c.Close()
 	}

@@ -10,11 +10,13 @@ import (
 	"fmt"
 	"net/url"
 	"path/filepath"
+	"strings"
 
 	"github.com/shadowaudit/shadowaudit/engine/cohort"
 	"github.com/shadowaudit/shadowaudit/engine/compare"
 	"github.com/shadowaudit/shadowaudit/engine/judge"
 	"github.com/shadowaudit/shadowaudit/engine/replay"
+	"github.com/shadowaudit/shadowaudit/engine/result"
 	"github.com/shadowaudit/shadowaudit/engine/scrub"
 	"github.com/shadowaudit/shadowaudit/engine/selection"
 	"github.com/shadowaudit/shadowaudit/engine/target"
@@ -69,7 +71,42 @@ type Source struct {
 
 	Format string            `json:"format,omitempty"` // of an access_log
 	Fields map[string]string `json:"fields,omitempty"` // of its lines, where it is json
-	Ports  []int             `json:"ports,omitempty"`  // of the servers, in a pcap
+	Ports  []int             `json:"ports,omitempty"`  // of the servers, in captured packets
+
+	Live     bool   `json:"live,omitempty"`   // has no end of its own
+	Listen   string `json:"listen,omitempty"` // "host:port", or "unix:" and a path
+	Device   string `json:"device,omitempty"`
+	VNIs     []int  `json:"vnis,omitempty"`
+	Upstream string `json:"upstream,omitempty"`
+	CertFile string `json:"-"`
+	KeyFile  string `json:"-"`
+	Bus      *Bus   `json:"bus,omitempty"` // of a kafka or nats source
+
+	MaxLoss float64        `json:"max_loss"` // share of the traffic
+	Strict  bool           `json:"strict"`   // max_loss is the user's own: everything that may be a loss counts
+	LossIs  result.Verdict `json:"loss_is"`
+}
+
+// Bus says where the messages of a bus come from and what they are. Passwords
+// are no part of it, only the names of the environment variables that hold them.
+type Bus struct {
+	Brokers     []string `json:"brokers,omitempty"`
+	Topic       string   `json:"topic,omitempty"`
+	Group       string   `json:"group,omitempty"`
+	TLS         bool     `json:"tls,omitempty"`
+	UsernameEnv string   `json:"username_env,omitempty"`
+	PasswordEnv string   `json:"password_env,omitempty"`
+	Mechanism   string   `json:"mechanism,omitempty"`
+
+	Server      string `json:"server,omitempty"`
+	Stream      string `json:"stream,omitempty"`
+	Subject     string `json:"subject,omitempty"`
+	Consumer    string `json:"consumer,omitempty"`
+	Credentials string `json:"-"`
+
+	Follow bool      `json:"follow,omitempty"`
+	Start  string    `json:"start"`
+	Map    *jq.Value `json:"map,omitempty"`
 }
 
 // String gives the source as reports name it: "gor.peak_hour".
@@ -186,6 +223,7 @@ func compileAudit(spec *lang.Spec, a *lang.Audit) Audit {
 			StartRate:   a.Replay.StartRate.Value,
 			Over:        a.Replay.Over.Value,
 			MaxGap:      a.Replay.MaxGap.Value,
+			Live:        a.Source.Live(),
 			MaxInFlight: a.Replay.MaxInFlight.Value,
 		},
 		Compare:  compileCompare(&a.Compare),
@@ -220,6 +258,15 @@ func compileSource(spec *lang.Spec, s *lang.Source) Source {
 	out := Source{Kind: s.Kind, Name: s.Name, Dir: spec.Dir, Paths: s.Paths.Value, Hosts: s.Hosts.Value}
 	out.Format = s.Format.Value
 	out.Ports = s.Ports.Value
+	out.Live, out.Listen, out.Device, out.VNIs = s.Live(), s.Listen.Value, s.Device.Value, s.VNIs.Value
+	out.Upstream, out.CertFile, out.KeyFile = s.Upstream.Value, s.CertFile.Value, s.KeyFile.Value
+	out.MaxLoss, out.Strict, out.LossIs = s.MaxLoss.Value, s.MaxLoss.Set, result.Inconclusive
+	if s.OnLoss.Value == "fail" {
+		out.LossIs = result.Fail
+	}
+	if s.Bus.Start.Value != "" {
+		out.Bus = compileBus(&s.Bus)
+	}
 	if len(s.Fields.Value) > 0 {
 		out.Fields = make(map[string]string, len(s.Fields.Value))
 		for _, f := range s.Fields.Value {
@@ -230,6 +277,30 @@ func compileSource(spec *lang.Spec, s *lang.Source) Source {
 		out.Shown = append(out.Shown, shownPath(spec, p))
 	}
 	return out
+}
+
+func compileBus(b *lang.Bus) *Bus {
+	return &Bus{
+		Brokers: b.Brokers.Value, Topic: b.Topic.Value, Group: b.Group.Value, TLS: b.TLS.Value,
+		UsernameEnv: b.UsernameEnv.Value, PasswordEnv: b.PasswordEnv.Value, Mechanism: b.Mechanism.Value,
+		Server: b.Server.Value, Stream: b.Stream.Value, Subject: b.Subject.Value, Consumer: b.Consumer.Value, Credentials: b.Credentials.Value,
+		Follow: b.Follow.Value, Start: b.Start.Value, Map: b.Map.Value,
+	}
+}
+
+// Where says in words for people where the traffic comes from.
+func (s *Source) Where() string {
+	switch {
+	case len(s.Shown) > 0:
+		return strings.Join(s.Shown, ", ")
+	case s.Kind == "kafka":
+		return "topic " + s.Bus.Topic + " at " + strings.Join(s.Bus.Brokers, ", ")
+	case s.Kind == "nats":
+		return strings.TrimSpace(s.Bus.Stream+" "+s.Bus.Subject) + " at " + s.Bus.Server
+	case s.Upstream != "":
+		return s.Listen + ", in front of " + s.Upstream
+	}
+	return s.Listen + s.Device
 }
 
 // shownPath gives the path of a recording as seen from the spec.

@@ -61,7 +61,8 @@ func settingsOf(spec *lang.Spec, a *lang.Audit) []Setting {
 	add(s, "source.hosts", a.Source.Hosts, quoted)
 	add(s, "source.format", a.Source.Format, same)
 	add(s, "source.fields", a.Source.Fields, logFields)
-	add(s, "source.ports", a.Source.Ports, ports)
+	add(s, "source.ports", a.Source.Ports, numbers)
+	sourceSettings(s, a.Source)
 	if c := a.Scrub; c != nil {
 		add(s, "scrub.packs", c.Packs, quoted)
 		add(s, "scrub.key_env", c.KeyEnv, same)
@@ -91,6 +92,33 @@ func settingsOf(spec *lang.Spec, a *lang.Audit) []Setting {
 	add(s, "replay.over", a.Replay.Over, time.Duration.String)
 	add(s, "replay.max_in_flight", a.Replay.MaxInFlight, strconv.Itoa)
 	return s.list
+}
+
+// sourceSettings adds what live sources and message buses have.
+func sourceSettings(s *settings, src *lang.Source) {
+	add(s, "source.listen", src.Listen, same)
+	add(s, "source.device", src.Device, same)
+	add(s, "source.vnis", src.VNIs, numbers)
+	add(s, "source.upstream", src.Upstream, same)
+	add(s, "source.cert_file", src.CertFile, s.path)
+	add(s, "source.key_file", src.KeyFile, s.path)
+	add(s, "source.brokers", src.Bus.Brokers, quoted)
+	add(s, "source.topic", src.Bus.Topic, same)
+	add(s, "source.group", src.Bus.Group, same)
+	add(s, "source.tls", src.Bus.TLS, strconv.FormatBool)
+	add(s, "source.username_env", src.Bus.UsernameEnv, same)
+	add(s, "source.password_env", src.Bus.PasswordEnv, same)
+	add(s, "source.mechanism", src.Bus.Mechanism, same)
+	add(s, "source.server", src.Bus.Server, same)
+	add(s, "source.stream", src.Bus.Stream, same)
+	add(s, "source.subject", src.Bus.Subject, same)
+	add(s, "source.consumer", src.Bus.Consumer, same)
+	add(s, "source.credentials", src.Bus.Credentials, s.path)
+	add(s, "source.follow", src.Bus.Follow, strconv.FormatBool)
+	add(s, "source.start", src.Bus.Start, same)
+	add(s, "source.map", src.Bus.Map, func(v *jq.Value) string { return v.Source() })
+	add(s, "source.max_loss", src.MaxLoss, func(v float64) string { return result.FormatShare(v, result.Digits) })
+	add(s, "source.on_loss", src.OnLoss, same)
 }
 
 func (s *settings) target(role string, t *lang.Target) {
@@ -138,6 +166,8 @@ func (s *settings) paths(paths []string) string {
 	return quoted(shown)
 }
 
+func (s *settings) path(p string) string { return shownPath(s.spec, p) }
+
 func same(s string) string          { return s }
 func number(v float64) string       { return strconv.FormatFloat(v, 'g', -1, 64) }
 func perSecond(v float64) string    { return number(v) + "/s" }
@@ -172,8 +202,8 @@ func logFields(fields []lang.LogField) string {
 	return "{ " + strings.Join(shown, ", ") + " }"
 }
 
-// ports shows the ports of a pcap as the spec writes them.
-func ports(list []int) string {
+// numbers shows a list of numbers as the spec writes it.
+func numbers(list []int) string {
 	shown := make([]string, 0, len(list))
 	for _, p := range list {
 		shown = append(shown, strconv.Itoa(p))

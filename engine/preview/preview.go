@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/shadowaudit/shadowaudit/engine/intake"
 	"github.com/shadowaudit/shadowaudit/engine/plan"
@@ -22,6 +21,13 @@ type Options struct {
 	Version string   // of the tool, for the document
 	Seed    uint64   // decides samples
 	Only    []string // names of the audits to look at; nil: all
+
+	// Budget bounds the traffic of each audit. Of a live source nothing is
+	// looked at without one.
+	Budget intake.Budget
+
+	// Listening is told where a live source expects its traffic. It may be nil.
+	Listening func(source, where string)
 
 	// Getenv finds environment variables that a plan names. It may be nil:
 	// there are none then.
@@ -70,7 +76,7 @@ func look(ctx context.Context, p *plan.Audit, opts Options) Audit {
 		Origin:     result.OriginOf(p.Origin),
 		PlanDigest: p.Digest(),
 		Disabled:   p.Disabled,
-		Source:     p.Source.String() + ": " + strings.Join(p.Source.Shown, ", "),
+		Source:     p.Source.String() + ": " + p.Source.Where(),
 		Baseline:   result.Target{Name: p.Baseline.Name, URL: p.Baseline.URL},
 		Candidate:  result.Target{Name: p.Candidate.Name, URL: p.Candidate.URL},
 		Settings:   p.Settings,
@@ -100,11 +106,17 @@ func (v *view) run(ctx context.Context, opts Options) error {
 	if v.tally, err = newTally(v.plan); err != nil {
 		return fmt.Errorf("replay: %w", err)
 	}
-	in, err := intake.Open(v.plan, intake.Options{Seed: opts.Seed, Key: key, Responses: true, Skipped: v.skip})
+	if v.plan.Source.Live && opts.Budget == (intake.Budget{}) {
+		return fmt.Errorf("source.%s is live: say how long to look at its traffic, as in --for 30s, or at how much, as in --count 100", v.plan.Source)
+	}
+	in, err := intake.Open(v.plan, intake.Options{Seed: opts.Seed, Key: key, Responses: true, Budget: opts.Budget, Getenv: opts.Getenv, Skipped: v.skip})
 	if err != nil {
 		return err
 	}
 	defer in.Close()
+	if where := in.Listening(); where != "" && opts.Listening != nil {
+		opts.Listening(v.plan.Source.String(), where)
+	}
 	for {
 		step, err := in.Next(ctx)
 		if err == io.EOF {
@@ -129,7 +141,7 @@ func (v *view) key(opts Options) ([]byte, error) {
 	if errors.As(err, &missing) {
 		v.note("warning", "The environment variable %s, which is to hold the scrub key, is not set. A run would end here.", missing.Name)
 	}
-	if key != nil {
+	if key != nil || len(v.plan.Source.Paths) == 0 {
 		return key, nil
 	}
 	if key, err = intake.RecordingKey(v.plan.Source.Paths); err != nil {

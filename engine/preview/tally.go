@@ -82,7 +82,7 @@ func isMethod(s string) bool {
 
 func (t *tally) add(ctx context.Context, step *replay.Step) {
 	x := step.Exchange
-	t.meter.add(t.timetable.Due(x.At))
+	t.meter.add(t.timetable.Due(x))
 	if t.first.IsZero() {
 		t.first = x.At
 	}

@@ -6,11 +6,13 @@
 package record
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"github.com/shadowaudit/shadowaudit/engine/intake"
 	"github.com/shadowaudit/shadowaudit/engine/plan"
@@ -23,6 +25,13 @@ import (
 type Options struct {
 	Path string // of the recording, which must not exist yet
 	Seed uint64 // decides samples
+
+	// Budget bounds what is recorded. Without one a live source is recorded
+	// until the context ends.
+	Budget intake.Budget
+
+	// Listening is told where a live source expects its traffic. It may be nil.
+	Listening func(source, where string)
 
 	// Getenv finds environment variables that the plan names. It may be nil:
 	// there are none then.
@@ -69,18 +78,28 @@ func Make(ctx context.Context, p *plan.Audit, opts Options) (*Summary, error) {
 	if err != nil {
 		return &Summary{}, err
 	}
-	in, err := intake.Open(p, intake.Options{Seed: opts.Seed, Key: key, Responses: true, AnyMethod: true})
-	if err != nil {
-		return &Summary{}, err
-	}
-	defer in.Close()
 	w, err := recording.Create(opts.Path)
 	if err != nil {
 		return &Summary{}, &FileError{err}
 	}
+	in, err := intake.Open(p, intake.Options{Seed: opts.Seed, Key: key, Responses: true, AnyMethod: true, Budget: opts.Budget, Getenv: opts.Getenv})
+	if err != nil {
+		w.Close()
+		os.Remove(opts.Path)
+		return &Summary{}, err
+	}
+	defer in.Close()
+	if where := in.Listening(); where != "" && opts.Listening != nil {
+		opts.Listening(p.Source.String(), where)
+	}
 	s := new(Summary)
-	err = s.copy(ctx, in, w)
-	if closed := w.Close(); closed != nil && err == nil {
+	reading := ctx
+	if p.Source.Live { // whose end is when somebody says so
+		defer context.AfterFunc(ctx, in.Stop)()
+		reading = context.WithoutCancel(ctx)
+	}
+	err = s.copy(reading, in, w)
+	if closed := w.Close(); closed != nil && !errors.As(err, new(*FileError)) {
 		err = &FileError{closed}
 	}
 	s.Bytes = w.Size()
@@ -89,6 +108,9 @@ func Make(ctx context.Context, p *plan.Audit, opts Options) (*Summary, error) {
 		if removed := os.Remove(opts.Path); removed != nil && err == nil {
 			err = &FileError{removed}
 		}
+	}
+	if err == nil || err == ctx.Err() {
+		err = cmp.Or(err, acknowledge(ctx, in))
 	}
 	s.Traffic = in.Traffic()
 	s.Scrub = in.Scrubber().Report()
@@ -100,6 +122,14 @@ func Make(ctx context.Context, p *plan.Audit, opts Options) (*Summary, error) {
 		err = fmt.Errorf("source.%s could not be read to its end: %w", p.Source, err)
 	}
 	return s, err
+}
+
+// acknowledge tells the source that all it gave is on the disk, for which it
+// has a moment of its own when ctx has ended.
+func acknowledge(ctx context.Context, in *intake.Intake) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	return in.Acknowledge(ctx)
 }
 
 func (s *Summary) copy(ctx context.Context, in *intake.Intake, w *recording.Writer) error {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"github.com/shadowaudit/shadowaudit/engine/traffic"
 )
 
 // Timing is the way in which due times are made.
@@ -35,6 +37,9 @@ func (f PacerFunc) Due(seq int64, recorded time.Duration) time.Duration { return
 
 // NewPacer makes the pacer that cfg asks for. A pacer serves one run.
 func NewPacer(cfg Config) (Pacer, error) {
+	if cfg.Live && cfg.Timing != Unpaced {
+		return new(livePacer), nil
+	}
 	switch cfg.Timing {
 	case Recorded, "":
 		speed := cfg.Speed
@@ -66,6 +71,7 @@ func NewPacer(cfg Config) (Pacer, error) {
 // Timetable gives the steps of one replay their due times, in their order.
 type Timetable struct {
 	pacer Pacer
+	live  bool
 	first time.Time
 	n     int64
 }
@@ -76,7 +82,7 @@ func NewTimetable(cfg Config) (*Timetable, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Timetable{pacer: pacer}, nil
+	return &Timetable{pacer: pacer, live: cfg.Live}, nil
 }
 
 // Cut gives the number of idle times that were cut so far, and how long they
@@ -88,9 +94,13 @@ func (t *Timetable) Cut() (gaps int, total time.Duration) {
 	return 0, 0
 }
 
-// Due returns when the next step is due, counted from the start of the replay.
-// at is when its exchange was recorded.
-func (t *Timetable) Due(at time.Time) time.Duration {
+// Due returns when the next step is due, counted from the start of the replay:
+// by the time at which its exchange was recorded, or arrived where it is live.
+func (t *Timetable) Due(x *traffic.Exchange) time.Duration {
+	at := x.At
+	if t.live {
+		at = x.Arrived
+	}
 	if t.n == 0 {
 		t.first = at
 	}
@@ -131,6 +141,14 @@ func (p *recordedPacer) Due(_ int64, recorded time.Duration) time.Duration {
 	}
 	p.last = max(p.last, recorded)
 	p.due = max(p.due, time.Duration(float64(recorded-p.cut)/p.speed))
+	return p.due
+}
+
+// livePacer lets requests leave as they arrive, however long nothing did.
+type livePacer struct{ due time.Duration }
+
+func (p *livePacer) Due(_ int64, arrived time.Duration) time.Duration {
+	p.due = max(p.due, arrived)
 	return p.due
 }
 

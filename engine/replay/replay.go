@@ -23,6 +23,7 @@ type Config struct {
 	StartRate   float64       `json:"start_rate,omitempty"` // ramp: at first
 	Over        time.Duration `json:"over_ns,omitempty"`    // ramp: how long it takes
 	MaxGap      time.Duration `json:"max_gap_ns,omitempty"` // recorded: longer idle times are cut to this
+	Live        bool          `json:"live,omitempty"`       // requests are due when they arrive
 	MaxInFlight int           `json:"max_in_flight"`        // pairs sent and not answered; 0: DefaultMaxInFlight
 	Seed        uint64        `json:"-"`                    // decides which side goes first
 }
@@ -143,7 +144,7 @@ func (s *Scheduler) Run(ctx context.Context, steps <-chan *Step) Stats {
 	release := context.AfterFunc(ctx, s.stop)
 	defer release()
 	for step := range steps {
-		due := s.timetable.Due(step.Exchange.At)
+		due := s.timetable.Due(step.Exchange)
 		if start.IsZero() {
 			start, s.stats.FirstDue = time.Now(), due
 		}

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/shadowaudit/shadowaudit/engine/traffic"
 )
 
 func TestTimetableCountsFromTheFirstStep(t *testing.T) {
@@ -14,7 +16,7 @@ func TestTimetableCountsFromTheFirstStep(t *testing.T) {
 	}
 	var got []time.Duration
 	for _, s := range []int{0, 2, 1, -5, 6} {
-		got = append(got, timetable.Due(first.Add(time.Duration(s)*time.Second)))
+		got = append(got, timetable.Due(&traffic.Exchange{At: first.Add(time.Duration(s) * time.Second)}))
 	}
 	if want := []time.Duration{0, time.Second, time.Second, time.Second, 3 * time.Second}; !slices.Equal(got, want) {
 		t.Errorf("due %v, want %v", got, want)

@@ -110,6 +110,8 @@ type Traffic struct {
 	Gaps              int64 `json:"gaps"`               // places at which a capture lost bytes
 	NotHTTP           int64 `json:"not_http"`           // entries that never reached a server
 	ForeignHost       int64 `json:"foreign_host"`       // entries for hosts that the source leaves out
+	Dropped           int64 `json:"dropped"`            // whole exchanges for which a live source had no room
+	LostPackets       int64 `json:"lost_packets"`       // packets that the kernel dropped before they were read
 
 	FirstAt time.Time `json:"first_at"` // recorded time of the first selected exchange; zero: none
 	LastAt  time.Time `json:"last_at"`

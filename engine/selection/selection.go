@@ -91,7 +91,7 @@ func (s *Selector) ByEnvelope(x *traffic.Exchange) Decision {
 	if d := s.byMethod(&x.Request); d != Selected {
 		return d
 	}
-	if s.cfg.Limit > 0 && s.selected >= s.cfg.Limit {
+	if s.Exhausted() {
 		return OutsideWindow
 	}
 	at := x.At.Sub(s.first) // below 0 where a recording is out of order
@@ -103,6 +103,10 @@ func (s *Selector) ByEnvelope(x *traffic.Exchange) Decision {
 	}
 	return Selected
 }
+
+// Exhausted reports whether limit is reached, so that nothing more can be
+// selected.
+func (s *Selector) Exhausted() bool { return s.cfg.Limit > 0 && s.selected >= s.cfg.Limit }
 
 // byMethod leaves out what could change something at a target unless the spec
 // names the method, and what does not end in a response: tunnels and upgrades.

@@ -45,6 +45,69 @@ source "pcap" "port_8080" {
   ports = [8080]
 }
 
+source "envoy_tap" "sidecar" {
+  path = "taps/*.json"
+}
+
+source "mirror" "edge" {
+  listen   = "127.0.0.1:9900"
+  max_loss = "0.1%"
+  on_loss  = fail
+}
+
+source "gor_tcp" "live" {
+  listen    = "0.0.0.0:28020"
+  cert_file = "tls/server.pem"
+  key_file  = "tls/server.key"
+}
+
+source "interface" "port_8080" {
+  device = "eth0"
+  ports  = [8080]
+}
+
+source "vxlan" "vpc" {
+  listen = "0.0.0.0:4789"
+  vnis   = [123]
+  ports  = [8080]
+}
+
+source "envoy_ext_proc" "mesh" {
+  listen = "127.0.0.1:9901"
+}
+
+source "middleware" "app" {
+  listen = "unix:/run/shadowaudit.sock"
+}
+
+source "proxy" "front" {
+  listen   = "127.0.0.1:8000"
+  upstream = "http://127.0.0.1:8080"
+}
+
+source "kafka" "topic" {
+  brokers      = ["127.0.0.1:9092"]
+  topic        = "shadow-traffic"
+  group        = "shadowaudit"
+  format       = jq
+  map          = "{request: {method: .verb, target: .uri}, time: .ts}"
+  tls          = true
+  username_env = "KAFKA_USER"
+  password_env = "KAFKA_PASSWORD"
+  mechanism    = scram_sha_512
+}
+
+source "nats" "subject" {
+  server      = "nats://127.0.0.1:4222"
+  stream      = "SHADOW"
+  subject     = "shadow.>"
+  consumer    = "shadowaudit"
+  start       = latest
+  follow      = true
+  format      = exchange
+  credentials = "shadow.creds"
+}
+
 source "access_log" "gateway" {
   path   = "logs/access.jsonl.*.gz"
   format = json

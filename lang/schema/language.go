@@ -40,6 +40,26 @@ var (
 	jqPaths     = Type{Base: JQPath, Shape: List}
 	stringsType = Type{Base: String, Shape: List}
 
+	onLoss         = []string{"inconclusive", "fail"}
+	messageFormats = []string{"gor", "gor_json", "exchange", "jq"}
+	starts         = []string{"earliest", "latest"}
+	mechanisms     = []string{"plain", "scram_sha_256", "scram_sha_512"}
+
+	ports = Argument{Name: "ports", Type: Type{Base: Integer, Shape: List}, Example: `[8080]`,
+		Doc: "The TCP ports of the servers. Without it every connection is taken that begins with an HTTP request."}
+	certFile = Argument{Name: "cert_file", Type: Type{Base: Path}, Example: `"tls/server.pem"`,
+		Doc: "The certificate with which TLS is spoken, with key_file. Without them it is not."}
+	keyFile = Argument{Name: "key_file", Type: Type{Base: Path}, Example: `"tls/server.key"`,
+		Doc: "The key of cert_file."}
+	follow = Argument{Name: "follow", Type: Type{Base: Bool}, Default: "false", Example: "true",
+		Doc: "Goes on with what arrives after the start, until --for, --count or Ctrl-C."}
+	start = Argument{Name: "start", Type: Type{Base: Keyword}, Keywords: starts, Default: "earliest", Example: "latest",
+		Doc: "Where to begin where no position is kept: at the oldest message, or with those that come from now on, which needs follow."}
+	messageFormat = Argument{Name: "format", Type: Type{Base: Keyword}, Keywords: messageFormats, Required: true, Example: "gor",
+		Doc: "What a message is: gor as GoReplay writes it, gor_json as GoReplay does with --output-kafka-json-format, exchange an object of our own form, jq anything in JSON that map turns into such an object."}
+	messageMap = Argument{Name: "map", Type: Type{Base: JQValue}, Example: `"{request: {method: .verb, target: .uri}, time: .ts}"`,
+		Doc: "With jq: makes the object of format exchange from a message: request {method, target, headers, body}, response {status, headers, body}, id, session, time."}
+
 	message = Argument{Name: "error_message", Type: Type{Base: String}, Required: true,
 		Doc: "What is said when the condition is false: a full sentence."}
 	jqArgs = Argument{Name: "args", Type: Type{Base: Any, Shape: Object, Key: String}, Example: `{ region = var.region }`,
@@ -48,6 +68,11 @@ var (
 		Doc: "Makes one block for each element, which is each.key and each.value inside it. The key becomes part of the name: checkout[\"eu\"]."}
 	enabled = Argument{Name: "enabled", Type: Type{Base: Bool}, Default: "true", Example: "false"}
 )
+
+// listen is the address of a live source.
+func listen(example, doc string) Argument {
+	return Argument{Name: "listen", Type: Type{Base: String}, Required: true, Example: example, Doc: doc + " Port 0 takes a free one, which is printed."}
+}
 
 // with gives a shared argument the words of one block.
 func (a Argument) with(example, doc string) Argument {
@@ -129,7 +154,13 @@ var importBlock = Block{
 
 var source = Block{
 	Type: "source", Labels: []Label{{Name: "kind", Doc: "What the traffic comes in: gor, har or recording, for example."}, nameLabel},
-	Doc: "Where traffic comes from.",
+	Doc: "Where traffic comes from: files, or live from what carries it.",
+	Arguments: []Argument{
+		{Name: "max_loss", Type: Type{Base: Share}, Default: `"5%"`, Example: `"0.1%"`,
+			Doc: "The share of the traffic that may be lost before the audit can no longer pass: malformed, truncated, dropped for want of room or by the scrubber. Where it is set, responses without a request and gaps in a capture count as well."},
+		{Name: "on_loss", Type: Type{Base: Keyword}, Keywords: onLoss, Default: "inconclusive", Example: "fail",
+			Doc: "What an audit is whose source lost more than max_loss."},
+	},
 	Kinds: []Kind{
 		{Name: "gor", Doc: "Files written by GoReplay.", Arguments: []Argument{
 			{Name: "path", Type: filePaths, Required: true, Example: `"traffic/peak_hour.gor"`, Doc: pathDoc},
@@ -151,11 +182,58 @@ var source = Block{
 		}},
 		{Name: "pcap", Doc: "Packet captures, pcap or pcapng, as tcpdump -s 0 -w writes them. HTTP/1.x without TLS is read from them.", Arguments: []Argument{
 			{Name: "path", Type: filePaths, Required: true, Example: `"traffic/peak_hour.pcap"`, Doc: pathDoc},
-			{Name: "ports", Type: Type{Base: Integer, Shape: List}, Example: `[8080]`,
-				Doc: "The TCP ports of the servers. Without it every connection is taken that begins with an HTTP request."},
+			ports,
 		}},
 		{Name: "recording", Doc: "Files written by shadowaudit record: traffic that has been scrubbed, in a format of our own.", Arguments: []Argument{
 			{Name: "path", Type: filePaths, Required: true, Example: `"traffic/peak_hour.sar"`, Doc: pathDoc},
+		}},
+		{Name: "envoy_tap", Doc: "Files that Envoy's tap filter writes, as JSON or protobuf, buffered or streamed.", Arguments: []Argument{
+			{Name: "path", Type: filePaths, Required: true, Example: `"taps/*.json"`, Doc: pathDoc},
+		}},
+		{Name: "mirror", Live: true, Doc: "Live: requests that a proxy mirrors, nginx, Envoy, Istio or any other. They are answered at once. A mirror has no responses, so the baseline is a target.", Arguments: []Argument{
+			listen(`"127.0.0.1:9900"`, "Where the mirrored requests are sent."),
+		}},
+		{Name: "gor_tcp", Live: true, Doc: "Live: what an unmodified GoReplay sends with --output-tcp.", Arguments: []Argument{
+			listen(`"127.0.0.1:28020"`, "Where GoReplay sends to."),
+			certFile, keyFile,
+		}},
+		{Name: "interface", Live: true, Doc: "Live: HTTP/1.x and cleartext HTTP/2 captured from a network interface. Linux only, with the right to capture packets.", Arguments: []Argument{
+			{Name: "device", Type: Type{Base: String}, Required: true, Example: `"eth0"`, Doc: "The network interface, or any for all of them."},
+			ports.with(`[8080]`, ""),
+		}},
+		{Name: "vxlan", Live: true, Doc: "Live: packets in VXLAN, as AWS VPC Traffic Mirroring and Azure vTAP send them.", Arguments: []Argument{
+			listen(`"0.0.0.0:4789"`, "The UDP address that is the mirror target."),
+			{Name: "vnis", Type: Type{Base: Integer, Shape: List}, Example: `[123]`, Doc: "The VXLAN network identifiers to take. Without it all are."},
+			ports.with(`[8080]`, ""),
+		}},
+		{Name: "envoy_ext_proc", Live: true, Doc: "Live: requests and responses that Envoy sends to an external processor in observability mode.", Arguments: []Argument{
+			listen(`"127.0.0.1:9901"`, "The address of the gRPC service, without TLS."),
+		}},
+		{Name: "middleware", Live: true, Doc: "Live: exchanges that the middleware package records inside a Go service.", Arguments: []Argument{
+			listen(`"127.0.0.1:28022"`, "Where the service sends to: an address, or unix: and the path of a socket."),
+		}},
+		{Name: "proxy", Live: true, Doc: "Live: a reverse proxy of our own in front of the service, which records what passes.", Arguments: []Argument{
+			listen(`"127.0.0.1:8000"`, "Where clients connect."),
+			{Name: "upstream", Type: Type{Base: URL}, Required: true, Example: `"http://127.0.0.1:8080"`, Doc: "The service that answers."},
+			certFile, keyFile,
+		}},
+		{Name: "kafka", Doc: "A Kafka topic with a copy of the traffic, from its beginning to where it ends when the run starts, or live with follow.", Arguments: []Argument{
+			{Name: "brokers", Type: stringsType, Required: true, Example: `["127.0.0.1:9092"]`, Doc: "Addresses of brokers to begin with."},
+			{Name: "topic", Type: Type{Base: String}, Required: true, Example: `"shadow-traffic"`, Doc: "The topic."},
+			{Name: "group", Type: Type{Base: String}, Example: `"shadowaudit"`, Doc: "A consumer group, whose offsets are committed once messages are accounted for. Without it nothing is committed."},
+			follow, start, messageFormat, messageMap,
+			{Name: "tls", Type: Type{Base: Bool}, Default: "false", Example: "true", Doc: "Speaks TLS with the brokers."},
+			{Name: "username_env", Type: Type{Base: String}, Example: `"KAFKA_USER"`, Doc: "The environment variable that holds the user name, where brokers want one."},
+			{Name: "password_env", Type: Type{Base: String}, Example: `"KAFKA_PASSWORD"`, Doc: "The environment variable that holds the password. The password itself never stands in a spec."},
+			{Name: "mechanism", Type: Type{Base: Keyword}, Keywords: mechanisms, Default: "plain", Example: "scram_sha_512", Doc: "How the user proves to be who it is."},
+		}},
+		{Name: "nats", Doc: "A NATS subject with a copy of the traffic: a JetStream stream from its beginning to where it ends when the run starts, or live with follow.", Arguments: []Argument{
+			{Name: "server", Type: Type{Base: String}, Required: true, Example: `"nats://127.0.0.1:4222"`, Doc: "The URL of the server, or several with commas between them."},
+			{Name: "stream", Type: Type{Base: String}, Example: `"SHADOW"`, Doc: "The JetStream stream. Without it the subject is subscribed to, live, and follow is needed."},
+			{Name: "subject", Type: Type{Base: String}, Example: `"shadow.>"`, Doc: "The subjects to take. With a stream it may be left out."},
+			{Name: "consumer", Type: Type{Base: String}, Example: `"shadowaudit"`, Doc: "A durable consumer, which acknowledges messages once they are accounted for. Without it the server keeps nothing."},
+			follow, start, messageFormat, messageMap,
+			{Name: "credentials", Type: Type{Base: Path}, Example: `"shadow.creds"`, Doc: "A file with the user's credentials."},
 		}},
 	},
 }

@@ -38,6 +38,7 @@ type Label struct {
 type Kind struct {
 	Name      string
 	Doc       string
+	Live      bool // a source without an end of its own
 	Arguments []Argument
 }
 
@@ -121,6 +122,11 @@ func (b *Block) OfKind(name string) (*Block, bool) {
 		}
 	}
 	return nil, false
+}
+
+// IsLive reports whether a kind has no end of its own.
+func (b *Block) IsLive(kind string) bool {
+	return slices.ContainsFunc(b.Kinds, func(k Kind) bool { return k.Name == kind && k.Live })
 }
 
 // Header shows how the block is written: `source "KIND" "NAME"`.

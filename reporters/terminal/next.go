@@ -133,7 +133,7 @@ func afterInconclusive(a *result.Audit, interrupted bool) string {
 func afterError(a *result.Audit) []advice {
 	t := &a.Traffic
 	nothing := t.Read == 0 && a.Outcomes.Total == 0
-	unreadable := t.Malformed+t.Truncated+t.OrphanResponses+t.ReplayedResponses+t.NotHTTP+t.ForeignHost+t.Gaps > 0
+	unreadable := t.Malformed+t.Truncated+t.OrphanResponses+t.ReplayedResponses+t.NotHTTP+t.ForeignHost+t.Gaps+t.Dropped > 0
 	switch {
 	case nothing && (unreadable || strings.HasPrefix(a.Reason, "source.")):
 		return []advice{{text: "Check the source block of the spec: its path, and that what is there is a recording of its kind. Then run again:"}}

@@ -156,6 +156,8 @@ func (p *page) traffic(a *result.Audit) {
 		{t.NotHTTP, "not HTTP"},
 		{t.Gaps, gaps(t.Gaps) + " in the capture"},
 		{t.ForeignHost, "for other hosts"},
+		{t.Dropped, "dropped for want of room"},
+		{t.LostPackets, "packets lost by the kernel"},
 	}), plain)
 	if !t.Balanced(a.Outcomes) {
 		p.field("warning", "these counts do not add up, which is a fault of this tool: do not trust the report", bad)
