@@ -33,7 +33,9 @@ type audit struct {
 	scheduler *replay.Scheduler
 
 	paths         pathMemo
-	ruleNames     []string // of the compare rules, in their order
+	lastHits      []atomic.Int64 // of the compare rules: place of the last exchange that was excused, from 1
+	measured      atomic.Int64   // pairs whose responses were seen by the rules
+	ruleNames     []string       // of the compare rules, in their order
 	sourceErr     error
 	ackErr        error
 	unsent        int64 // selected, but never handed to the scheduler
@@ -108,15 +110,18 @@ func (a *audit) run(ctx context.Context) error {
 func (a *audit) prepare() error {
 	p := a.plan
 	var err error
-	if a.comparer, err = compare.New(p.Compare.Config); err != nil {
+	rules := p.Compare.Config
+	rules.Now = time.Now()
+	if a.comparer, err = compare.New(rules); err != nil {
 		return fmt.Errorf("compare: %w", err)
 	}
-	if a.showcase, err = compare.New(p.Compare.Config); err != nil {
+	if a.showcase, err = compare.New(rules); err != nil {
 		return fmt.Errorf("compare: %w", err)
 	}
 	for _, r := range a.comparer.Rules() {
 		a.ruleNames = append(a.ruleNames, r.Rule+" "+r.Path)
 	}
+	a.lastHits = make([]atomic.Int64, len(a.ruleNames))
 	cfg := judge.Config{BaselineRecorded: p.Baseline.Recorded}
 	for _, g := range p.Gates {
 		cfg.Gates = append(cfg.Gates, g.Gate)
@@ -171,7 +176,7 @@ func (a *audit) connect(ctx context.Context) (stop func(), err error) {
 	a.candidateDown = candidate.Check(ctx)
 	cfg := a.plan.Replay
 	cfg.Seed = a.opts.Seed
-	a.scheduler, err = replay.New(cfg, baseline, replay.TargetFunc(func() replay.Conn { return candidate.Open() }), a.done)
+	a.scheduler, err = replay.New(cfg, replay.Sides{Baseline: baseline, Candidate: replay.TargetFunc(func() replay.Conn { return candidate.Open() })}, a.done)
 	if err != nil {
 		return nil, fmt.Errorf("replay: %w", err)
 	}

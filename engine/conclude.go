@@ -25,7 +25,7 @@ func (a *audit) conclude(ctx context.Context, stats replay.Stats) {
 	r.Traffic = a.intake.Traffic()
 	r.Traffic.NotSent = a.unsent + stats.NotSent
 	r.Replay = a.replayed(stats, elapsed)
-	r.Rules = a.comparer.Rules()
+	r.Rules = a.rules()
 	r.Scrub = a.scrubber.Report()
 	a.assert()
 	a.annotate(stats)
@@ -83,6 +83,9 @@ func (a *audit) overrule(ctx context.Context) {
 	if share, lost := lostShare(t, src.Strict); share > src.MaxLoss {
 		worse(src.LossIs, fmt.Sprintf("%s of the traffic was lost before it could be sent, over max_loss %s: %s",
 			result.FormatShare(share, result.Digits), result.FormatShare(src.MaxLoss, result.Digits), lost))
+	}
+	if stale := staleRules(r.Rules, a.looked(), a.plan.Compare.MaxMasked); len(stale) > 0 && a.plan.Compare.StaleIs == result.Fail {
+		worse(result.Fail, stale[0])
 	}
 	if r.Outcomes.Total == 0 && ctx.Err() == nil {
 		v, reason := nothingSent(t)
@@ -173,6 +176,11 @@ func (a *audit) annotate(stats replay.Stats) {
 	}
 	if a.plan.Baseline.Recorded && t.Paired < t.Read {
 		note("info", "%s of %s exchanges have no recorded response to compare with.", result.FormatCount(t.Read-t.Paired), result.FormatCount(t.Read))
+	}
+	if a.plan.Compare.StaleIs != result.Fail {
+		for _, text := range staleRules(r.Rules, a.looked(), a.plan.Compare.MaxMasked) {
+			note("warning", "%s", text)
+		}
 	}
 	if r.Scrub.Disabled {
 		note("warning", "Scrubbing is off: scrub = none, because: %s", r.Scrub.Reason)

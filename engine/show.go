@@ -30,6 +30,7 @@ func (a *audit) compare(p *replay.Pair, pair *judge.Pair) {
 		unreadable = complete(baseline) && complete(candidate) && !complete(scrubbed)
 		candidate = scrubbed
 	}
+	a.measure(p, baseline)
 	c := a.comparer.Compare(context.Background(), &p.Exchange.Request, baseline, candidate)
 	if unreadable && c.Outcome != result.PairMismatched {
 		// What was recorded could be read and what came now cannot: it is not
@@ -43,6 +44,7 @@ func (a *audit) compare(p *replay.Pair, pair *judge.Pair) {
 	}
 	pair.Differences = make([]judge.Diff, len(c.Differences))
 	for i, d := range c.Differences {
+		a.hit(d.IgnoredBy, p.Seq)
 		pair.Differences[i] = judge.Diff{Path: a.paths.scrub(a.scrubber, d.Path), Kind: d.Kind, IgnoredBy: a.ruleName(d.IgnoredBy)}
 	}
 	shown := exhibit{audit: a, pair: p, differences: c.Differences}

@@ -31,12 +31,15 @@ func (l *loader) audit(b *body, a *Audit) {
 	replay := optional(l, b, "replay", replayFields, &a.Replay, &a.Replay.Origin)
 	optional(l, b, "compare", compareFields, &a.Compare, &a.Compare.Origin)
 	a.Compare.include()
+	a.Noise.On = len(b.blocksOf("noise")) > 0
+	noise := optional(l, b, "noise", noiseFields, &a.Noise, &a.Noise.Origin)
 
 	cohorts := l.cohorts(b, a)
 	l.gates(b, a, cohorts)
 	l.assertions(b, a)
 	l.checkAudit(b, a)
 	l.checkSelect(&a.Select)
+	l.checkNoise(noise, a)
 	l.checkReplay(replay, &a.Replay)
 	l.checkLive(b.at("source"), replay, a)
 }
@@ -45,6 +48,7 @@ func (l *loader) audit(b *body, a *Audit) {
 func (c *Compare) include() {
 	for _, set := range c.Use {
 		c.Ignore = append(c.Ignore, set.Rules.Ignore...)
+		c.Optional = append(c.Optional, set.Rules.Optional...)
 		c.Unordered = append(c.Unordered, set.Rules.Unordered...)
 		c.Keyed = append(c.Keyed, set.Rules.Keyed...)
 		c.Tolerance = append(c.Tolerance, set.Rules.Tolerance...)
@@ -226,12 +230,15 @@ var replayFields = fields[*Replay]{
 	"over":          func(l *loader, a argument, r *Replay) { l.periodAttr(a, &r.Over) },
 	"max_in_flight": func(l *loader, a argument, r *Replay) { l.countAttr(a, &r.MaxInFlight) },
 	"max_gap":       func(l *loader, a argument, r *Replay) { l.periodAttr(a, &r.MaxGap) },
+	"warm_up":       func(l *loader, a argument, r *Replay) { l.periodAttr(a, &r.WarmUp) },
+	"max_lateness":  func(l *loader, a argument, r *Replay) { l.periodAttr(a, &r.MaxLateness) },
 }
 
 var compareFields = fields[*Compare]{
 	"args":      constants[*Compare],
 	"use":       func(l *loader, a argument, c *Compare) { c.Use = l.uses(a) },
 	"ignore":    func(l *loader, a argument, c *Compare) { c.Ignore = l.pathRules(a) },
+	"optional":  func(l *loader, a argument, c *Compare) { c.Optional = l.pathRules(a) },
 	"unordered": func(l *loader, a argument, c *Compare) { c.Unordered = l.pathRules(a) },
 	"keyed": func(l *loader, a argument, c *Compare) {
 		for _, r := range l.ruleObject(a) {
@@ -253,7 +260,9 @@ var compareFields = fields[*Compare]{
 			c.Tolerance = append(c.Tolerance, rule)
 		}
 	},
-	"headers": func(l *loader, a argument, c *Compare) { c.Headers = l.headerList(a) },
+	"headers":    func(l *loader, a argument, c *Compare) { c.Headers = l.headerList(a) },
+	"max_masked": func(l *loader, a argument, c *Compare) { l.shareAttr(a, &c.MaxMasked) },
+	"on_stale":   keywordAttr(func(c *Compare) *Attr[string] { return &c.OnStale }),
 }
 
 // uses decodes the list of ignore sets of a compare block.
@@ -401,6 +410,7 @@ func (l *loader) gates(b *body, a *Audit, cohorts map[string]hcl.Range) {
 			g.Name, g.Origin = block.Labels[0]+suffix, diag.Range(headerRange(block))
 			decodeArguments(l, content, gateFields, &g)
 			l.checkGate(content, &g)
+			l.checkDecision(content, &g)
 			a.Gates = append(a.Gates, g.Gate)
 		})
 		if !all {
@@ -426,6 +436,9 @@ var gateFields = fields[*gateState]{
 	},
 	"per":         func(l *loader, a argument, g *gateState) { l.dimensions(a, g) },
 	"min_samples": func(l *loader, a argument, g *gateState) { l.countAttr(a, &g.MinSamples) },
+	"decision":    keywordAttr(func(g *gateState) *Attr[string] { return &g.Decision }),
+	"confidence":  func(l *loader, a argument, g *gateState) { l.shareAttr(a, &g.Confidence) },
+	"abort":       func(l *loader, a argument, g *gateState) { l.boolAttr(a, &g.Abort) },
 }
 
 func (l *loader) metric(a argument, g *gateState) {

@@ -408,19 +408,23 @@ func (l *loader) ignoreSet(d *decl[*IgnoreSet]) {
 	b := l.openBlock(s, d.block)
 	decodeArguments(l, b, ignoreSetFields, set)
 	set.Rules.Origin = set.Origin
+	excuse := Excuse{Reason: set.Reason, Expires: set.Expires.Value}
 	for i := range set.Rules.Ignore {
-		set.Rules.Ignore[i].Reason = set.Reason
+		set.Rules.Ignore[i].Excuse = excuse
+	}
+	for i := range set.Rules.Optional {
+		set.Rules.Optional[i].Excuse = excuse
 	}
 	for i := range set.Rules.Unordered {
-		set.Rules.Unordered[i].Reason = set.Reason
+		set.Rules.Unordered[i].Excuse = excuse
 	}
 	for i := range set.Rules.Keyed {
-		set.Rules.Keyed[i].Reason = set.Reason
+		set.Rules.Keyed[i].Excuse = excuse
 	}
 	for i := range set.Rules.Tolerance {
-		set.Rules.Tolerance[i].Reason = set.Reason
+		set.Rules.Tolerance[i].Excuse = excuse
 	}
-	if !slices.ContainsFunc([]string{"ignore", "unordered", "keyed", "tolerance"}, b.has) {
+	if !slices.ContainsFunc([]string{"ignore", "optional", "unordered", "keyed", "tolerance"}, b.has) {
 		l.diags.Add(diag.Diagnostic{
 			Code: diag.SelectsNothing, Summary: "Set without a rule", Subject: set.Origin, Label: "excuses nothing",
 			Help: `add a rule: ignore = [".body.generated_at"]`,
@@ -431,6 +435,7 @@ func (l *loader) ignoreSet(d *decl[*IgnoreSet]) {
 var ignoreSetFields = fields[*IgnoreSet]{
 	"args":      constants[*IgnoreSet],
 	"ignore":    ruleOfSet("ignore"),
+	"optional":  ruleOfSet("optional"),
 	"unordered": ruleOfSet("unordered"),
 	"keyed":     ruleOfSet("keyed"),
 	"tolerance": ruleOfSet("tolerance"),
@@ -439,6 +444,7 @@ var ignoreSetFields = fields[*IgnoreSet]{
 		l.textAttr(a, &text)
 		s.Reason = text.Value
 	},
+	"expires": func(l *loader, a argument, s *IgnoreSet) { l.dateAttr(a, &s.Expires) },
 }
 
 // ruleOfSet decodes a rule as compare does.

@@ -150,6 +150,7 @@ func fieldNames() map[string][]string {
 		"select":      sortedKeys(selectFields),
 		"replay":      sortedKeys(replayFields),
 		"compare":     sortedKeys(compareFields),
+		"noise":       sortedKeys(noiseFields),
 		"cohort":      sortedKeys(cohortFields),
 		"gate":        sortedKeys(gateFields),
 	}

@@ -175,6 +175,7 @@ type Audit struct {
 	Select      Select
 	Replay      Replay
 	Compare     Compare
+	Noise       Noise
 	Cohorts     []Cohort
 	Gates       []Gate
 	Assertions  []Assertion
@@ -226,6 +227,8 @@ type Replay struct {
 	Over        Attr[time.Duration] // of ramp
 	MaxInFlight Attr[int]           // for each target
 	MaxGap      Attr[time.Duration] // of recorded timing; 0 means no cut
+	WarmUp      Attr[time.Duration] // latencies before it are not judged
+	MaxLateness Attr[time.Duration] // at the 99th percentile
 	Origin      pos.Range
 }
 
@@ -233,34 +236,45 @@ type Replay struct {
 type Compare struct {
 	Use       []*IgnoreSet // whose rules follow the block's own in the lists
 	Ignore    []PathRule
+	Optional  []PathRule
 	Unordered []PathRule
 	Keyed     []KeyedRule
 	Tolerance []ToleranceRule
 	Headers   []string // lower case, to compare beside those that always are
+	MaxMasked Attr[float64]
+	OnStale   Attr[string] // "warn" or "fail"
 	Origin    pos.Range
 }
 
 // IgnoreSet is an ignore_set block: compare rules that audits share.
 type IgnoreSet struct {
-	Name   string
-	Rules  Compare // without Use and Headers
-	Reason string
-	Origin pos.Range
+	Name    string
+	Rules   Compare // without Use and Headers
+	Reason  string
+	Expires Attr[time.Time] // the last day on which the rules hold; unset: all days
+	Origin  pos.Range
+}
+
+// Excuse is why a rule of compare holds, and how long. It comes from the set that
+// the rule stands in.
+type Excuse struct {
+	Reason  string
+	Expires time.Time // the last day on which it holds; zero: all days
 }
 
 // PathRule is a rule about places in a response.
 type PathRule struct {
-	Paths  *jq.Paths
-	Range  pos.Range
-	Reason string
+	Paths *jq.Paths
+	Range pos.Range
+	Excuse
 }
 
 // KeyedRule matches the elements of a list by a field.
 type KeyedRule struct {
-	Paths  *jq.Paths
-	Key    string
-	Range  pos.Range
-	Reason string
+	Paths *jq.Paths
+	Key   string
+	Range pos.Range
+	Excuse
 }
 
 // ToleranceRule lets numbers differ a little. Value is a decimal: an amount
@@ -271,7 +285,7 @@ type ToleranceRule struct {
 	Absolute bool
 	Value    string
 	Range    pos.Range
-	Reason   string
+	Excuse
 }
 
 // Cohort slices the traffic.
@@ -290,7 +304,10 @@ type Gate struct {
 	Min         Attr[Limit]
 	MaxIncrease Attr[Limit]
 	Per         []Dimension
-	MinSamples  Attr[int] // unset means the metric's own
+	MinSamples  Attr[int]    // unset means the metric's own
+	Decision    Attr[string] // "interval" or "point"
+	Confidence  Attr[float64]
+	Abort       Attr[bool]
 	Origin      pos.Range
 }
 

@@ -15,6 +15,7 @@ import (
 	"hash/maphash"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/shadowaudit/shadowaudit/engine/document"
 	"github.com/shadowaudit/shadowaudit/engine/result"
@@ -35,18 +36,28 @@ const (
 // Config says what counts as a difference. Its programs are compiled with
 // RequestVariable.
 type Config struct {
-	Ignore    []Rule
+	Ignore    []Rule // the value may differ; presence, type and shape may not
+	Optional  []Rule // may be absent or null on one side; where it is ignored as well, of another type and shape
 	Unordered []Rule
 	Keyed     []Keyed
 	Tolerance []Tolerance
 	Headers   []string // response headers whose value is compared beside the usual ones
+
+	// Now is the time by which rules expire; zero: none does.
+	Now time.Time
 }
 
 // Rule names places in a response.
 type Rule struct {
-	Paths  *jq.Paths
-	Origin pos.Range
-	Reason string
+	Paths   *jq.Paths
+	Origin  pos.Range
+	Reason  string
+	Expires time.Time // the last day on which it holds, in UTC; zero: all days
+}
+
+// expired reports whether the last day of r is over.
+func (r *Rule) expired(now time.Time) bool {
+	return !r.Expires.IsZero() && !now.IsZero() && !now.UTC().Before(r.Expires.AddDate(0, 0, 1))
 }
 
 // Keyed aligns the elements of lists by the member called Key.
@@ -119,10 +130,11 @@ const (
 	unorderedRule
 	keyedRule
 	toleranceRule
+	optionalRule
 	ruleKinds
 )
 
-var ruleNames = [ruleKinds]string{"ignore", "unordered", "keyed", "tolerance"}
+var ruleNames = [ruleKinds]string{"ignore", "unordered", "keyed", "tolerance", "optional"}
 
 // rule is one rule of the spec, ready for use.
 type rule struct {
@@ -131,8 +143,11 @@ type rule struct {
 	Rule
 	key   string    // of keyed rules
 	limit tolerance // of tolerance rules
+	over  bool      // expired: it is reported, and does nothing
 
 	hits, errors atomic.Int64
+
+	matches, masked, beside atomic.Int64 // see Measure
 }
 
 // New prepares a comparer. The error tells of a rule that makes no sense.
@@ -161,11 +176,20 @@ func New(cfg Config) (*Comparer, error) {
 		}
 		add(&rule{kind: toleranceRule, Rule: t.Rule, limit: limit})
 	}
+	for _, r := range cfg.Optional {
+		add(&rule{kind: optionalRule, Rule: r})
+	}
+	var inForce []*rule
+	for _, r := range c.rules {
+		if r.over = r.expired(cfg.Now); !r.over {
+			inForce = append(inForce, r)
+		}
+	}
 	var err error
-	if c.static, err = compileRules(c.rules); err != nil {
+	if c.static, err = compileRules(inForce); err != nil {
 		return nil, err
 	}
-	for _, r := range c.rules {
+	for _, r := range inForce {
 		if _, ok := r.Paths.Patterns(); !ok {
 			c.dynamic = append(c.dynamic, r)
 		}
@@ -174,7 +198,7 @@ func New(cfg Config) (*Comparer, error) {
 }
 
 // Rules returns what each rule did so far: ignore rules first, then unordered,
-// keyed and tolerance, each in the order of the spec. The hits of a keyed rule
+// keyed, tolerance and optional, each in the order of the spec. The hits of a keyed rule
 // are the lists that it aligned, those of the others the differences that they
 // excused; a path and kind counts once in a pair.
 func (c *Comparer) Rules() []result.Rule {
@@ -185,7 +209,12 @@ func (c *Comparer) Rules() []result.Rule {
 			Path:   r.Paths.Source(),
 			Hits:   r.hits.Load(),
 			Errors: r.errors.Load(),
+			Found:  r.matches.Load(),
+			Masked: r.share(),
 			Origin: result.OriginOf(r.Origin),
+
+			LastHit: -1,
+			Expired: r.over,
 		}
 	}
 	return out

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
@@ -212,15 +213,19 @@ func TestIgnore(t *testing.T) {
 	}{
 		{"nothing", Config{}, nil},
 		{"a member", ignoring(".body.a"), map[int]string{3: all[3] + " [0]"}},
-		{"presence as well", ignoring(".body.s"), map[int]string{9: all[9] + " [0]"}},
-		{"in a list", ignoring(".body.b[].x"), map[int]string{4: all[4] + " [0]", 5: all[5] + " [0]"}},
+		{"presence is compared all the same", ignoring(".body.s", `.headers["date"]`), nil},
+		{"type is compared all the same", ignoring(".body.o.n"), nil},
+		{"what may be absent", Config{Optional: rules(".body.s", `.headers["date"]`)}, map[int]string{9: all[9] + " [0]", 1: all[1] + " [1]"}},
+		{"what may be null", Config{Optional: rules(".body.o.n")}, map[int]string{7: all[7] + " [0]"}},
+		{"in a list", ignoring(".body.b[].x"), map[int]string{4: all[4] + " [0]"}},
+		{"in a list, and absent", Config{Ignore: rules(".body.b[].x"), Optional: rules(".body.b[].x")}, map[int]string{4: all[4] + " [0]", 5: all[5] + " [1]"}},
 		{"a whole list", ignoring(".body.b"), map[int]string{4: `.body.b value [{"x":1},{"x":2}] -> [{"x":3},{"y":2}] [0]`, 5: "", 6: ""}},
-		{"at any depth", ignoring("..|.updated_at?"), map[int]string{8: all[8] + " [0]"}},
-		{"several paths", ignoring(".body.a, .body.s"), map[int]string{3: all[3] + " [0]", 9: all[9] + " [0]"}},
-		{"several rules", ignoring(".body.a", ".body.s"), map[int]string{3: all[3] + " [0]", 9: all[9] + " [1]"}},
+		{"at any depth", Config{Optional: rules("..|.updated_at?")}, map[int]string{8: all[8] + " [0]"}},
+		{"several paths", ignoring(".body.a, .body.b"), map[int]string{3: all[3] + " [0]", 4: `.body.b value [{"x":1},{"x":2}] -> [{"x":3},{"y":2}] [0]`, 5: "", 6: ""}},
+		{"several rules", ignoring(".body.a", ".body.b"), map[int]string{3: all[3] + " [0]", 4: `.body.b value [{"x":1},{"x":2}] -> [{"x":3},{"y":2}] [1]`, 5: "", 6: ""}},
 		{"the first of several rules", ignoring(".body.a", ".body[]"), map[int]string{3: all[3] + " [0]", 4: `.body.b value [{"x":1},{"x":2}] -> [{"x":3},{"y":2}] [1]`, 5: "", 6: "",
-			7: `.body.o value {"n":null,"t":{"updated_at":1}} -> {"n":0,"t":{}} [1]`, 8: "", 9: all[9] + " [1]"}},
-		{"a header", ignoring(`.headers["date"]`), map[int]string{1: all[1] + " [0]"}},
+			7: `.body.o value {"n":null,"t":{"updated_at":1}} -> {"n":0,"t":{}} [1]`, 8: ""}},
+		{"a header", ignoring(`.headers["location"]`), map[int]string{0: all[0] + " [0]"}},
 		{"all headers", ignoring(`.headers`), map[int]string{0: `.headers header /a -> /b [0]`, 1: ""}},
 		{"a cookie", ignoring(`.cookies.sid`), map[int]string{2: `.cookies.sid header path=/a -> path=/b [0]`}},
 		{"an attribute of all cookies", ignoring(`.cookies[].path`), map[int]string{2: all[2] + " [0]"}},
@@ -245,6 +250,87 @@ func TestIgnore(t *testing.T) {
 	check(t, ignoring("."), a, b, "ignored", `. value /a -> /b [0]`)
 }
 
+// What is ignored is a value: what it is a value of is still looked at.
+func TestIgnoredValuesKeepTheirForm(t *testing.T) {
+	both := Config{Ignore: rules(".body.v"), Optional: rules(".body.v")}
+	for _, c := range []struct {
+		name string
+		cfg  Config
+		a, b string
+		want string // of the outcome
+	}{
+		{"another value", ignoring(".body.v"), `"abc"`, `"xyz"`, "ignored"},
+		{"another number", ignoring(".body.v"), `1`, `2.5`, "ignored"},
+		{"a number for a text", ignoring(".body.v"), `"abc"`, `1`, "mismatched"},
+		{"null for a text", ignoring(".body.v"), `"abc"`, `null`, "mismatched"},
+		{"null for a text that may be null", both, `"abc"`, `null`, "ignored"},
+		{"a number for a text that may be anything", both, `"abc"`, `1`, "ignored"},
+		{"an object for a list", ignoring(".body.v"), `[1]`, `{"a":1}`, "mismatched"},
+		{"another list", ignoring(".body.v"), `[1]`, `["a",{}]`, "ignored"},
+		{"UUIDs", ignoring(".body.v"), `"3fa85f64-5717-4562-b3fc-2c963f66afa6"`, `"0195f3a8-5717-7562-B3FC-2c963f66afa6"`, "ignored"},
+		{"a word for a UUID", ignoring(".body.v"), `"3fa85f64-5717-4562-b3fc-2c963f66afa6"`, `"undefined"`, "mismatched"},
+		{"times", ignoring(".body.v"), `"2026-11-21T10:00:00Z"`, `"2026-11-21 10:00:01.5+01:00"`, "ignored"},
+		{"a day for a time", ignoring(".body.v"), `"2026-11-21T10:00:00Z"`, `"2026-11-21"`, "ignored"},
+		{"nothing for a time", ignoring(".body.v"), `"2026-11-21T10:00:00Z"`, `""`, "mismatched"},
+		{"nothing for a word", ignoring(".body.v"), `"abc"`, `""`, "mismatched"},
+		{"a time for a word", ignoring(".body.v"), `"abc"`, `"2026-11-21T10:00:00Z"`, "ignored"},
+		{"a word for a UUID that may be anything", both, `"3fa85f64-5717-4562-b3fc-2c963f66afa6"`, `"undefined"`, "ignored"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for _, wrap := range []string{`{"v":%s}`, `{"l":[{"v":%s,"k":1},{"v":0,"k":2}]}`} {
+				cfg := c.cfg
+				if strings.Contains(wrap, "l") {
+					in := func(rs []Rule) []Rule {
+						if rs == nil {
+							return nil
+						}
+						return rules(".body.l[].v")
+					}
+					cfg = Config{Ignore: in(cfg.Ignore), Optional: in(cfg.Optional), Unordered: rules(".body.l")}
+				}
+				cmp, err := New(cfg)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got := cmp.Compare(t.Context(), getOrder, jsonResponse(fmt.Sprintf(wrap, c.a)), jsonResponse(fmt.Sprintf(wrap, c.b)))
+				if outcome := got.Outcome.String(); outcome != c.want && !(outcome == "matched" && c.want == "ignored") {
+					t.Errorf("%s: %s", wrap, show(got))
+				}
+			}
+		})
+	}
+}
+
+// Measure says what a rule finds and how much it leaves out, in responses that
+// do not differ as well.
+func TestMeasure(t *testing.T) {
+	cfg := Config{
+		Ignore:    rules(".body.at", ".body.items[].tag", `.headers["x-trace"]`, ".body.dead", `.body | select(.kind == "ad") | .items`, ".cookies.sid"),
+		Unordered: rules(".body.items"),
+		Tolerance: []Tolerance{{Rule: rules(".body.nope")[0], Limit: "1"}},
+		Optional:  rules(".body.at"),
+	}
+	c, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Measure(t.Context(), getOrder, response(200, jsonType+"|X-Trace: a|Set-Cookie: sid=1", `{"at":1,"kind":"x","items":[{"tag":1,"v":1},{"tag":2,"v":2}]}`))
+	c.Measure(t.Context(), getOrder, response(200, jsonType, `{"kind":"ad","items":[{"v":1},{"v":2},{"v":3}]}`))
+	c.Measure(t.Context(), getOrder, response(200, "Content-Type: text/plain", "hello"))
+	var got []string
+	for _, r := range c.Rules() {
+		got = append(got, fmt.Sprintf("%s %s %d %.3f", r.Rule, r.Path, r.Found, r.Masked))
+	}
+	want := []string{
+		"ignore .body.at 1 0.167", "ignore .body.items[].tag 1 0.333", `ignore .headers["x-trace"] 1 0.000`, "ignore .body.dead 0 0.000",
+		`ignore .body | select(.kind == "ad") | .items 1 0.750`, "ignore .cookies.sid 1 0.000",
+		"unordered .body.items 2 0.000", "tolerance .body.nope 0 0.000", "optional .body.at 1 0.000",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
 func TestIgnoreThatDependsOnTheDocument(t *testing.T) {
 	a := jsonResponse(`{"items":[{"id":1,"kind":"ad","price":1},{"id":2,"kind":"real","price":1}]}`)
 	b := jsonResponse(`{"items":[{"id":2,"kind":"real","price":2},{"id":1,"kind":"ad","price":2}]}`)
@@ -263,7 +349,7 @@ func TestIgnoreThatDependsOnTheDocument(t *testing.T) {
 			[]string{"mismatched", `.body.items type ` + cutJSON(a) + ` -> 1`}},
 		{"a candidate cannot excuse itself", ignoring(`.body | select(.error)`), jsonResponse(`{"a":1}`), jsonResponse(`{"error":"x"}`),
 			[]string{"mismatched", `.body.a missing 1 -> `, `.body.error extra  -> "x"`}},
-		{"one side only", ignoring(`.body | select(.v == 2) | .note`), jsonResponse(`{"v":2,"note":1}`), jsonResponse(`{"v":2}`),
+		{"one side only", Config{Optional: rules(`.body | select(.v == 2) | .note`)}, jsonResponse(`{"v":2,"note":1}`), jsonResponse(`{"v":2}`),
 			[]string{"ignored", `.body.note missing 1 ->  [0]`}},
 		{"an error hides nothing", ignoring(`.body | select(.a | test("x")) | .a`), jsonResponse(`{"a":1}`), jsonResponse(`{"a":2}`),
 			[]string{"mismatched", `.body.a value 1 -> 2`}},

@@ -231,6 +231,9 @@ func (w *walker) header(p place, c int, a, b traffic.Header, at, bt lines) {
 // hold there.
 func (w *walker) leaf(p place, kind result.DiffKind, side int, baseline, candidate string) {
 	by := w.rule(p, ignoreRule, side)
+	if kind == result.KindMissing || kind == result.KindExtra {
+		by = w.excuse(p, kind, side, false)
+	}
 	if by == nil && side == bothSides {
 		if r := w.rule(p, toleranceRule, side); r != nil && r.limit.allows([]byte(baseline), []byte(candidate)) {
 			by = r

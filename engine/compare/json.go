@@ -13,14 +13,15 @@ func (w *walker) pair(a, b document.Node, p place) {
 	if identical(a, b) || !w.spend(1) {
 		return
 	}
-	if by := w.rule(p, ignoreRule, bothSides); by != nil {
+	if w.rule(p, ignoreRule, bothSides) != nil {
 		if !w.same(a, b, place{}) {
-			w.nodes(kindBetween(a, b), by, a, b)
+			kind := kindBetween(a, b)
+			w.nodes(kind, w.excuse(p, kind, bothSides, isNull(a) || isNull(b)), a, b)
 		}
 		return
 	}
 	if a.Kind() != b.Kind() {
-		w.nodes(result.KindType, nil, a, b)
+		w.nodes(result.KindType, w.excuse(p, result.KindType, bothSides, isNull(a) || isNull(b)), a, b)
 		return
 	}
 	switch a.Kind() {
@@ -47,11 +48,40 @@ func identical(a, b document.Node) bool {
 	return x != nil && bytes.Equal(x, y)
 }
 
+// kindBetween says in what way two values differ of which the value itself means
+// nothing.
 func kindBetween(a, b document.Node) result.DiffKind {
-	if a.Kind() != b.Kind() {
+	switch {
+	case a.Kind() != b.Kind():
 		return result.KindType
+	case a.Kind() == document.String && !sameShape(textOf(a), textOf(b)):
+		return result.KindFormat
 	}
 	return result.KindValue
+}
+
+func isNull(n document.Node) bool { return n.Kind() == document.Null }
+
+// excuse returns the rule that excuses a difference of a kind at a place. What
+// is ignored is the value: that it is there, of its type and in its shape, is
+// compared all the same. Only what is optional may be absent, or null in place
+// of a value, and only what is both may be anything.
+func (w *walker) excuse(p place, kind result.DiffKind, side int, null bool) *rule {
+	ignored, optional := w.rule(p, ignoreRule, side), w.rule(p, optionalRule, side)
+	switch kind {
+	case result.KindMissing, result.KindExtra:
+		return optional
+	case result.KindType:
+		if null || ignored != nil && optional != nil {
+			return optional
+		}
+		return nil
+	case result.KindFormat:
+		if optional == nil {
+			return nil
+		}
+	}
+	return ignored
 }
 
 // nodes records a difference between two values.
@@ -197,7 +227,7 @@ func (m *memberIndex) take(w *walker, name []byte) (document.Node, bool) {
 
 // alone records a value that only one side has.
 func (w *walker) alone(n document.Node, p place, side int) {
-	by := w.rule(p, ignoreRule, side)
+	by := w.excuse(p, result.KindMissing, side, false)
 	if side == baselineSide {
 		w.differ(result.KindMissing, by, func() (string, string) { return shown(n), "" })
 		return
@@ -212,11 +242,15 @@ func (w *walker) same(a, b document.Node, p place) bool {
 	if identical(a, b) {
 		return true
 	}
-	if !w.spend(1) || w.rule(p, ignoreRule, bothSides) != nil {
+	if !w.spend(1) {
 		return true
 	}
+	if w.rule(p, ignoreRule, bothSides) != nil {
+		kind := kindBetween(a, b)
+		return kind == result.KindValue || w.excuse(p, kind, bothSides, isNull(a) || isNull(b)) != nil
+	}
 	if a.Kind() != b.Kind() {
-		return false
+		return w.excuse(p, result.KindType, bothSides, isNull(a) || isNull(b)) != nil
 	}
 	switch a.Kind() {
 	case document.Bool:
@@ -285,12 +319,12 @@ func (w *walker) sameObjects(a, b document.Node, p place) bool {
 			continue
 		}
 		at := w.key(p, x.Name())
-		if y, ok := index.take(w, x.Name()); ok && !w.same(x, y, at) || !ok && w.rule(at, ignoreRule, baselineSide) == nil {
+		if y, ok := index.take(w, x.Name()); ok && !w.same(x, y, at) || !ok && w.rule(at, optionalRule, baselineSide) == nil {
 			return false
 		}
 	}
 	for k, y := range index.nodes {
-		if !index.taken[k] && !y.Superseded() && w.rule(w.key(p, y.Name()), ignoreRule, candidateSide) == nil {
+		if !index.taken[k] && !y.Superseded() && w.rule(w.key(p, y.Name()), optionalRule, candidateSide) == nil {
 			return false
 		}
 	}
@@ -303,10 +337,10 @@ func (w *walker) sameObjects(a, b document.Node, p place) bool {
 // numbers with a tolerance are all alike to it.
 func (w *walker) hash(n document.Node, p place, side int) uint64 {
 	w.spend(1)
-	if w.rule(p, ignoreRule, side) != nil {
-		return 1
-	}
 	h := uint64(n.Kind()) + 2
+	if w.rule(p, ignoreRule, side) != nil {
+		return h // a walk looks closer; another type has another hash
+	}
 	switch n.Kind() {
 	case document.Bool:
 		return mix(h, uint64(n.Raw()[0]))
@@ -323,8 +357,8 @@ func (w *walker) hash(n document.Node, p place, side int) uint64 {
 		var sum uint64 // a sum, because members have no order
 		for c, i := n.First(), 0; i < n.Len(); c, i = c.Next(), i+1 {
 			at := w.key(p, c.Name())
-			if c.Superseded() || w.rule(at, ignoreRule, side) != nil {
-				continue
+			if c.Superseded() || w.rule(at, optionalRule, side) != nil {
+				continue // alike to every value, and to none
 			}
 			sum += mix(maphash.Bytes(w.c.seed, c.Name()), w.hash(c, at, side))
 		}

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/shadowaudit/shadowaudit/engine/cohort"
 	"github.com/shadowaudit/shadowaudit/engine/compare"
@@ -145,6 +146,11 @@ type Compare struct {
 	Keyed     []KeyedPath `json:"keyed,omitempty"`
 	Tolerance []KeyedPath `json:"tolerance,omitempty"`
 	Headers   []string    `json:"headers,omitempty"`
+	Optional  []*jq.Paths `json:"optional,omitempty"`
+	Expires   []KeyedPath `json:"expires,omitempty"` // the last days of rules
+
+	MaxMasked float64        `json:"max_masked,omitempty"` // share of the values that one ignore rule may leave out
+	StaleIs   result.Verdict `json:"stale_is"`             // of an audit with a rule that has outlived its use
 }
 
 // KeyedPath is a path with what the spec says about it.
@@ -366,20 +372,34 @@ func compileSelect(s *lang.Select) selection.Config {
 func compileCompare(c *lang.Compare) Compare {
 	out := Compare{Headers: c.Headers}
 	out.Config.Headers = c.Headers
+	out.MaxMasked, out.StaleIs = c.MaxMasked.Value, result.Pass
+	if c.OnStale.Value == "fail" {
+		out.StaleIs = result.Fail
+	}
+	rule := func(paths *jq.Paths, origin pos.Range, e lang.Excuse) compare.Rule {
+		if !e.Expires.IsZero() {
+			out.Expires = append(out.Expires, KeyedPath{paths, e.Expires.Format(time.DateOnly)})
+		}
+		return compare.Rule{Paths: paths, Origin: origin, Reason: e.Reason, Expires: e.Expires}
+	}
 	for _, r := range c.Ignore {
-		out.Config.Ignore = append(out.Config.Ignore, compare.Rule{Paths: r.Paths, Origin: r.Range, Reason: r.Reason})
+		out.Config.Ignore = append(out.Config.Ignore, rule(r.Paths, r.Range, r.Excuse))
 		out.Ignore = append(out.Ignore, r.Paths)
 	}
+	for _, r := range c.Optional {
+		out.Config.Optional = append(out.Config.Optional, rule(r.Paths, r.Range, r.Excuse))
+		out.Optional = append(out.Optional, r.Paths)
+	}
 	for _, r := range c.Unordered {
-		out.Config.Unordered = append(out.Config.Unordered, compare.Rule{Paths: r.Paths, Origin: r.Range, Reason: r.Reason})
+		out.Config.Unordered = append(out.Config.Unordered, rule(r.Paths, r.Range, r.Excuse))
 		out.Unordered = append(out.Unordered, r.Paths)
 	}
 	for _, r := range c.Keyed {
-		out.Config.Keyed = append(out.Config.Keyed, compare.Keyed{Rule: compare.Rule{Paths: r.Paths, Origin: r.Range, Reason: r.Reason}, Key: r.Key})
+		out.Config.Keyed = append(out.Config.Keyed, compare.Keyed{Rule: rule(r.Paths, r.Range, r.Excuse), Key: r.Key})
 		out.Keyed = append(out.Keyed, KeyedPath{r.Paths, r.Key})
 	}
 	for _, r := range c.Tolerance {
-		out.Config.Tolerance = append(out.Config.Tolerance, compare.Tolerance{Rule: compare.Rule{Paths: r.Paths, Origin: r.Range, Reason: r.Reason}, Limit: r.Text})
+		out.Config.Tolerance = append(out.Config.Tolerance, compare.Tolerance{Rule: rule(r.Paths, r.Range, r.Excuse), Limit: r.Text})
 		out.Tolerance = append(out.Tolerance, KeyedPath{r.Paths, r.Text})
 	}
 	return out

@@ -35,6 +35,9 @@ func newPlaces(c *plan.Compare) *places {
 	for _, r := range c.Config.Ignore {
 		p.all = append(p.all, &place{rule: "ignore", paths: r.Paths, origin: r.Origin, fits: anything})
 	}
+	for _, r := range c.Config.Optional {
+		p.all = append(p.all, &place{rule: "optional", paths: r.Paths, origin: r.Origin, fits: anything})
+	}
 	for _, r := range c.Config.Unordered {
 		p.all = append(p.all, &place{rule: "unordered", paths: r.Paths, origin: r.Origin, fits: isList, what: "a list"})
 	}

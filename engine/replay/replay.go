@@ -25,7 +25,17 @@ type Config struct {
 	MaxGap      time.Duration `json:"max_gap_ns,omitempty"` // recorded: longer idle times are cut to this
 	Live        bool          `json:"live,omitempty"`       // requests are due when they arrive
 	MaxInFlight int           `json:"max_in_flight"`        // pairs sent and not answered; 0: DefaultMaxInFlight
-	Seed        uint64        `json:"-"`                    // decides which side goes first
+	Probe       float64       `json:"probe,omitempty"`      // share of the pairs that are probed for noise
+	Seed        uint64        `json:"-"`                    // decides which side goes first, and which pairs are probed
+}
+
+// Sides are those who are asked.
+type Sides struct {
+	Baseline, Candidate Target
+	// Probe answers for the baseline a second time, for the share of the pairs
+	// that Config.Probe gives. It is asked once the pair is complete, so that it
+	// takes no part in what the pair measures. It may be nil.
+	Probe Target
 }
 
 // Conn is a conversation with one side of an audit, over one connection.
@@ -58,6 +68,7 @@ type Pair struct {
 	Due                 time.Duration // from the start of the replay
 	Lateness            time.Duration // from the due time to the moment of sending
 	Baseline, Candidate traffic.Outcome
+	Probe               *traffic.Outcome // nil: not probed
 }
 
 // Stats says how true a replay was to its plan.
@@ -73,10 +84,10 @@ type Stats struct {
 
 // Scheduler replays the steps of one audit.
 type Scheduler struct {
-	cfg                 Config
-	timetable           *Timetable
-	baseline, candidate Target
-	done                func(*Pair)
+	cfg       Config
+	timetable *Timetable
+	sides     Sides
+	done      func(*Pair)
 
 	// sleep waits until a moment, or until ctx ends. Tests replace it.
 	sleep func(ctx context.Context, until time.Time)
@@ -109,7 +120,7 @@ func (s *Scheduler) Live() (pending int64, lateness time.Duration) {
 
 // New prepares a replay. done is called once for each pair, from several
 // goroutines at once.
-func New(cfg Config, baseline, candidate Target, done func(*Pair)) (*Scheduler, error) {
+func New(cfg Config, sides Sides, done func(*Pair)) (*Scheduler, error) {
 	if cfg.MaxInFlight <= 0 {
 		cfg.MaxInFlight = DefaultMaxInFlight
 	}
@@ -118,7 +129,7 @@ func New(cfg Config, baseline, candidate Target, done func(*Pair)) (*Scheduler, 
 		return nil, err
 	}
 	s := &Scheduler{
-		cfg: cfg, timetable: timetable, baseline: baseline, candidate: candidate, done: done,
+		cfg: cfg, timetable: timetable, sides: sides, done: done,
 		sleep: sleepUntil,
 		slots: make(chan struct{}, cfg.MaxInFlight),
 		lanes: map[string]*lane{},
@@ -181,6 +192,7 @@ type job struct {
 type lane struct {
 	session             string
 	baseline, candidate Conn
+	probe               Conn // nil until a pair of the lane is probed
 	queue               []job
 	busy                bool
 }
@@ -231,7 +243,7 @@ func (s *Scheduler) enqueue(session string, j job) {
 }
 
 func (s *Scheduler) newLane() *lane {
-	return &lane{baseline: s.baseline.Open(), candidate: s.candidate.Open()}
+	return &lane{baseline: s.sides.Baseline.Open(), candidate: s.sides.Candidate.Open()}
 }
 
 // runLane sends what is queued in l, in order, until nothing is.
@@ -313,6 +325,9 @@ func (s *Scheduler) send(l *lane, j job) {
 	}
 	other.Wait()
 	end := time.Now()
+	if s.probed(j.step.Seq) {
+		p.Probe = s.probe(l, x)
+	}
 	<-s.slots // judging takes no part in the load
 	s.done(p)
 
@@ -327,6 +342,24 @@ func (s *Scheduler) send(l *lane, j job) {
 		s.stats.LastDone = end
 	}
 	s.settle(j)
+}
+
+// probed decides by the seed whether a pair is probed.
+func (s *Scheduler) probed(seq int64) bool {
+	if s.sides.Probe == nil {
+		return false
+	}
+	return float64(mix(^s.cfg.Seed, seq)>>11)/(1<<53) < s.cfg.Probe
+}
+
+// probe asks for the baseline's answer again. It has a connection of its own,
+// which is as old as the pair's after the first time.
+func (s *Scheduler) probe(l *lane, x *traffic.Exchange) *traffic.Outcome {
+	if l.probe == nil {
+		l.probe = s.sides.Probe.Open()
+	}
+	out := l.probe.Do(x)
+	return &out
 }
 
 // settle gives back the room that j took. s.mu is held.
@@ -347,19 +380,24 @@ func sizeOf(step *Step) int64 {
 	return int64(size)
 }
 
-// coin decides by the seed which side of a pair is asked first: SplitMix64
-// (Steele, Lea, Flood 2014) over seed and number.
-func coin(seed uint64, seq int64) bool {
+// coin decides by the seed which side of a pair is asked first.
+func coin(seed uint64, seq int64) bool { return mix(seed, seq)&1 == 1 }
+
+// mix is SplitMix64 (Steele, Lea, Flood 2014) over seed and number.
+func mix(seed uint64, seq int64) uint64 {
 	z := seed + uint64(seq+1)*0x9e3779b97f4a7c15
 	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
 	z = (z ^ z>>27) * 0x94d049bb133111eb
-	return (z^z>>31)&1 == 1
+	return z ^ z>>31
 }
 
 func (l *lane) close() {
 	if l != nil {
 		l.baseline.Close()
 		l.candidate.Close()
+		if l.probe != nil {
+			l.probe.Close()
+		}
 	}
 }
 

@@ -69,7 +69,7 @@ func run(t *testing.T, cfg Config, base, cand Target, steps []*Step) (map[int64]
 	t.Helper()
 	pairs := map[int64]*Pair{}
 	var mu sync.Mutex
-	s, err := New(cfg, base, cand, func(p *Pair) {
+	s, err := New(cfg, Sides{Baseline: base, Candidate: cand}, func(p *Pair) {
 		mu.Lock()
 		defer mu.Unlock()
 		pairs[p.Seq] = p
@@ -209,6 +209,48 @@ func TestTheCoinDecidesWhoGoesFirst(t *testing.T) {
 	}
 }
 
+// The probe comes after the pair, on a connection of its own, and to the share
+// of the pairs that was asked for.
+func TestProbe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		base, cand := &simulated{takes: constantly(30 * time.Millisecond)}, &simulated{takes: constantly(70 * time.Millisecond)}
+		again := &simulated{takes: constantly(10 * time.Millisecond)}
+		var steps []*Step
+		for i := range 1000 {
+			steps = append(steps, step(i, fmt.Sprint(i%5), time.Duration(i)*100*time.Millisecond))
+		}
+		var mu sync.Mutex
+		probed := 0
+		s, err := New(Config{Probe: 0.25, Seed: 3}, Sides{Baseline: base, Candidate: cand, Probe: again}, func(p *Pair) {
+			mu.Lock()
+			defer mu.Unlock()
+			if p.Probe == nil {
+				return
+			}
+			probed++
+			id := fmt.Sprint(p.Seq)
+			if end := cand.sent[id].Add(p.Candidate.Latency); again.sent[id].Before(end) || p.Lateness != 0 {
+				t.Errorf("pair %s was probed before it was complete, or late by %v", id, p.Lateness)
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.sleep = onFakeClock
+		ch := make(chan *Step)
+		go func() {
+			defer close(ch)
+			for _, s := range steps {
+				ch <- s
+			}
+		}()
+		s.Run(t.Context(), ch)
+		if probed < 200 || probed > 300 || len(again.sent) != probed || again.opened != 5 {
+			t.Errorf("%d pairs probed, %d requests over %d connections", probed, len(again.sent), again.opened)
+		}
+	})
+}
+
 // doer is a Conn made of a function.
 type doer func(*traffic.Exchange) traffic.Outcome
 
@@ -225,7 +267,7 @@ func TestWaitingBodiesAreBounded(t *testing.T) {
 				return traffic.Outcome{Response: &traffic.Response{Status: 200}}
 			})
 		})
-		s, err := New(Config{Timing: Unpaced, MaxInFlight: 4}, slow, slow, func(*Pair) {})
+		s, err := New(Config{Timing: Unpaced, MaxInFlight: 4}, Sides{Baseline: slow, Candidate: slow}, func(*Pair) {})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -256,7 +298,7 @@ func TestInterruptLosesNothingSilently(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var mu sync.Mutex
 		done := 0
-		s, err := New(Config{}, &simulated{takes: constantly(300 * time.Millisecond)}, &simulated{}, func(*Pair) {
+		s, err := New(Config{}, Sides{Baseline: &simulated{takes: constantly(300 * time.Millisecond)}, Candidate: &simulated{}}, func(*Pair) {
 			mu.Lock()
 			defer mu.Unlock()
 			done++
@@ -292,7 +334,7 @@ func TestInterruptLosesNothingSilently(t *testing.T) {
 func TestManySessionsDoNotPileUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		base := &simulated{}
-		s, err := New(Config{Timing: Unpaced, MaxInFlight: 8}, base, &simulated{}, func(*Pair) {})
+		s, err := New(Config{Timing: Unpaced, MaxInFlight: 8}, Sides{Baseline: base, Candidate: &simulated{}}, func(*Pair) {})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -325,6 +367,7 @@ func TestPacers(t *testing.T) {
 		{"recorded out of order", Config{Timing: Recorded}, []time.Duration{0, 30 * ms, 10 * ms, 40 * ms}, []time.Duration{0, 30 * ms, 30 * ms, 40 * ms}},
 		{"idle time cut", Config{Timing: Recorded, MaxGap: 100 * ms}, []time.Duration{0, 50 * ms, 10050 * ms, 10060 * ms}, []time.Duration{0, 50 * ms, 150 * ms, 160 * ms}},
 		{"a clock of its own", Config{Timing: Recorded}, []time.Duration{0, 50 * 365 * 24 * time.Hour, 50*365*24*time.Hour + 10*ms}, []time.Duration{0, time.Minute, time.Minute + 10*ms}},
+		{"live", Config{Timing: Recorded, Live: true}, []time.Duration{0, 50 * ms, 40 * ms, 5 * time.Hour}, []time.Duration{0, 50 * ms, 50 * ms, 5 * time.Hour}},
 		{"constant", Config{Timing: Constant, Rate: 100}, make([]time.Duration, 4), []time.Duration{0, 10 * ms, 20 * ms, 30 * ms}},
 		{"ramp from nothing", Config{Timing: Ramp, Rate: 2, Over: 4 * time.Second}, make([]time.Duration, 6), []time.Duration{0, 2000 * ms, 2828427124, 3464101615, 4000 * ms, 4500 * ms}},
 		{"ramp that is level", Config{Timing: Ramp, StartRate: 10, Rate: 10, Over: time.Second}, make([]time.Duration, 3), []time.Duration{0, 100 * ms, 200 * ms}},

@@ -214,6 +214,21 @@ type Gate struct {
 	Reason   string            `json:"reason"` // one sentence with the figures
 	Origin   Origin            `json:"origin"`
 	Snippet  string            `json:"snippet"` // the line of the spec
+
+	Decision    string  `json:"decision"`     // "interval", "point" or "fact": by what the limit was decided; "": by nothing
+	Confidence  float64 `json:"confidence"`   // of each bound below; 0: there are none
+	Value       *Bounds `json:"value"`        // of what Observed is a sample of; null: unknown
+	Increase    *Bounds `json:"increase"`     // against the baseline, on the same requests; null: not asked or unknown
+	MoreSamples int64   `json:"more_samples"` // about so many more would decide an inconclusive gate; 0: not known
+}
+
+// Bounds is what the samples say about a figure of which they are a part.
+type Bounds struct {
+	Estimate   float64  `json:"estimate"`
+	Relative   bool     `json:"relative"`   // a share of the baseline's value, in place of the gate's unit
+	Lower      *float64 `json:"lower"`      // likely no less than this; null: nothing bounds it
+	Upper      *float64 `json:"upper"`      // likely no more than this; null: nothing bounds it
+	Detectable *float64 `json:"detectable"` // the smallest figure that would very likely have failed the gate; null: none
 }
 
 // DiffKind says in what way two responses differ at a path.
@@ -256,11 +271,15 @@ type Example struct {
 
 // Rule is what one rule of a compare block did.
 type Rule struct {
-	Rule   string `json:"rule"` // ignore, unordered, keyed, tolerance
-	Path   string `json:"path"` // the jq of the rule
-	Hits   int64  `json:"hits"` // differences that it excused
-	Errors int64  `json:"errors"`
-	Origin Origin `json:"origin"`
+	Rule    string  `json:"rule"`     // ignore, optional, unordered, keyed, tolerance
+	Path    string  `json:"path"`     // the jq of the rule
+	Hits    int64   `json:"hits"`     // differences that it excused
+	LastHit int64   `json:"last_hit"` // the last exchange, by its place among those read, of which it excused something; -1: none
+	Found   int64   `json:"found"`    // responses in which its place was found, among those that were looked at for that
+	Masked  float64 `json:"masked"`   // share of the values that it leaves out, in those responses
+	Errors  int64   `json:"errors"`
+	Expired bool    `json:"expired"` // its last day is over: it excused nothing
+	Origin  Origin  `json:"origin"`
 }
 
 // Scrub is what de-identification did. It holds no values.

@@ -132,10 +132,15 @@ target "next" {
   headers = { "x-shadow" = "1" }
 }
 
+target "stable_too" {
+  url = "http://127.0.0.1:8082"
+}
+
 ignore_set "clock" {
   ignore    = [".body.generated_at"]
   tolerance = { ".body.elapsed_ms" = "50" }
   reason    = "Clocks differ between two requests."
+  expires   = "2027-06-30"
 }
 
 audit "shop" {
@@ -158,14 +163,19 @@ audit "shop" {
     timing        = recorded
     speed         = 2
     max_in_flight = 256
+    warm_up       = "10s"
+    max_lateness  = "100ms"
   }
 
   compare {
-    use       = [ignore_set.clock, common.ignore_set.trace]
-    headers   = ["x-price-currency"]
-    unordered = [".body.tags"]
-    keyed     = { ".body.items" = "id" }
-    tolerance = { ".body.total" = "0.01" }
+    use        = [ignore_set.clock, common.ignore_set.trace]
+    headers    = ["x-price-currency"]
+    optional   = [".body.next_page"]
+    unordered  = [".body.tags"]
+    keyed      = { ".body.items" = "id" }
+    tolerance  = { ".body.total" = "0.01" }
+    max_masked = "20%"
+    on_stale   = fail
     ignore = [
       <<-JQ
         .body.items[]
@@ -174,6 +184,11 @@ audit "shop" {
       JQ
       ,
     ]
+  }
+
+  noise {
+    sample = "25%"
+    target = target.stable_too
   }
 
   cohort "region" {
@@ -186,11 +201,19 @@ audit "shop" {
     max_increase = "10%" # of the baseline's, on the same requests
     per          = [endpoint, cohort.region]
     min_samples  = 100
+    confidence   = "99%"
   }
 
   gate "errors" {
     metric = errors.rate
     max    = "0.1%"
+    abort  = true
+  }
+
+  gate "mean" {
+    metric   = latency.mean
+    max      = "80ms"
+    decision = point
   }
 
   gate "behaviour" {

@@ -40,6 +40,8 @@ var (
 	jqPaths     = Type{Base: JQPath, Shape: List}
 	stringsType = Type{Base: String, Shape: List}
 
+	decisions      = []string{"interval", "point"}
+	staleness      = []string{"warn", "fail"}
 	onLoss         = []string{"inconclusive", "fail"}
 	messageFormats = []string{"gor", "gor_json", "exchange", "jq"}
 	starts         = []string{"earliest", "latest"}
@@ -308,6 +310,7 @@ var audit = Block{
 		selectBlock,
 		replay,
 		compare,
+		noise,
 		cohort,
 		gate,
 		assert,
@@ -345,6 +348,8 @@ var replay = Block{
 		{Name: "over", Type: Type{Base: Duration}, Example: `"2m"`, Doc: "With ramp: how long the rate rises. It stays at its end rate after that."},
 		{Name: "max_in_flight", Type: Type{Base: Integer}, Default: "256", Example: "64", Doc: "At most this many requests wait for an answer at one time, for each target."},
 		{Name: "max_gap", Type: Type{Base: Duration}, Example: `"5s"`, Doc: "With recorded timing: longer pauses between requests are cut to this."},
+		{Name: "warm_up", Type: Type{Base: Duration}, Example: `"10s"`, Doc: "How long from the first request on latencies are not judged. Behaviour is."},
+		{Name: "max_lateness", Type: Type{Base: Duration}, Default: `"250ms"`, Example: `"50ms"`, Doc: "When one request in a hundred leaves later than this, the load was not the planned one, and no gate on latency or throughput can pass."},
 	},
 }
 
@@ -358,12 +363,27 @@ var compare = Block{
 	}, compareRules, []Argument{
 		{Name: "headers", Type: stringsType, Example: `["x-price-currency"]`,
 			Doc: "Header fields to compare beside those that always are."},
+		{Name: "max_masked", Type: Type{Base: Share}, Default: `"50%"`, Example: `"20%"`,
+			Doc: "The share of the values of the responses that one ignore rule may leave out of the comparison. One that leaves out more is a rule that hides what it is about."},
+		{Name: "on_stale", Type: Type{Base: Keyword}, Keywords: staleness, Default: "warn", Example: "fail",
+			Doc: "What becomes of an audit with a rule that masks too much, never matches or has expired: a warning in the report, or a failure."},
 	}),
+}
+
+var noise = Block{
+	Type: "noise", Max: 1,
+	Doc: "Asks the baseline a second time, to learn which differences mean nothing: a difference then counts only where candidate and baseline differ more often than the baseline differs from itself.",
+	Arguments: []Argument{
+		{Name: "sample", Type: Type{Base: Share}, Default: `"100%"`, Example: `"25%"`, Doc: "The share of the requests that are asked again."},
+		{Name: "target", Type: Type{Base: Reference, To: []string{"target"}}, Example: "target.stable_too", Doc: "Who answers: another instance of the same build. Without it the baseline itself is asked again."},
+	},
 }
 
 var compareRules = []Argument{
 	{Name: "ignore", Type: jqPaths, Example: `[".body.generated_at", ".headers[\"x-request-id\"]"]`,
-		Doc: "Places that may differ, or be absent on one side."},
+		Doc: "Values that may differ. That they are there, of which type and in which form, is compared all the same; optional lets go of that too."},
+	{Name: "optional", Type: jqPaths, Example: `[".body.next_page"]`,
+		Doc: "Places that may be absent or null on one side. What is ignored as well may be of any type and form."},
 	{Name: "unordered", Type: jqPaths, Example: `[".body.tags"]`, Doc: "Lists whose order means nothing."},
 	{Name: "keyed", Type: Type{Base: String, Shape: Object, Key: JQPath}, Example: `{ ".body.items" = "id" }`,
 		Doc: "Lists whose elements are matched by the value of a field and not by position."},
@@ -379,6 +399,8 @@ var ignoreSet = Block{
 	}, compareRules, []Argument{
 		{Name: "reason", Type: Type{Base: String}, Example: `"Clocks differ between two requests."`,
 			Doc: "Why these differences mean nothing, for reports."},
+		{Name: "expires", Type: Type{Base: Date}, Example: `"2027-06-30"`,
+			Doc: "The last day, in UTC, on which the rules hold. After it they excuse nothing."},
 	}),
 }
 
@@ -408,6 +430,12 @@ var gate = Block{
 			Doc: "Judges every combination of these on its own."},
 		{Name: "min_samples", Type: Type{Base: Integer}, Example: "100",
 			Doc: "With fewer samples the gate is inconclusive. Without it, as many as the metric needs."},
+		{Name: "decision", Type: Type{Base: Keyword}, Keywords: decisions, Default: "interval", Example: "point",
+			Doc: "interval decides by a confidence interval: fail when the limit is broken beyond chance, pass when it is kept beyond chance, inconclusive between. point compares the measured value with the limit and nothing else."},
+		{Name: "confidence", Type: Type{Base: Share}, Default: `"95%"`, Example: `"99%"`,
+			Doc: "With decision = interval: how sure a verdict has to be. It is shared out among all groups of the gate."},
+		{Name: "abort", Type: Type{Base: Bool}, Default: "false", Example: "true",
+			Doc: "Ends the replay as soon as it is certain enough that the gate will fail, so that a burning candidate is not burned further. For max of errors.rate, mismatches.rate, failures.rate and latency quantiles, over all the traffic."},
 	},
 }
 

@@ -165,6 +165,7 @@ const (
 	JQTest    // a jq expression that is true or false
 	JQValue   // a jq expression that gives a value
 	Version   // a version constraint: ">= 0.1"
+	Date      // "2027-06-30"
 	TypeName  // the type of a variable: string, number, list(string)
 	Any       // any value
 
@@ -176,7 +177,7 @@ var baseNames = map[Base]string{
 	String: "string", Bool: "bool", Integer: "integer", Number: "number", Duration: "duration", Size: "size",
 	Rate: "rate", Share: "share", Keyword: "keyword", Reference: "reference", Metric: "metric", Limit: "limit",
 	Dimension: "dimension", Path: "path", URL: "URL", Endpoint: "endpoint", JQPath: "jq path", JQTest: "jq test",
-	JQValue: "jq value", Version: "version constraint", TypeName: "type", Any: "any value",
+	JQValue: "jq value", Version: "version constraint", Date: "date", TypeName: "type", Any: "any value",
 	Collection: "list, set or map", Condition: "condition",
 }
 

@@ -33,6 +33,7 @@ func Types() []TypeInfo {
 		{JQTest, "A jq program that is true or false of an exchange. null counts as false.", `".request.path == \"/healthz\""`},
 		{JQValue, "A jq program that gives a value of an exchange.", `".request.headers[\"x-region\"]"`},
 		{Version, "Versions that fit, in quotes, separated by commas: =, !=, >, >=, <, <= and ~>.", `">= 0.1, < 1.0"`},
+		{Date, "A day in UTC, in quotes: YYYY-MM-DD.", `"2027-06-30"`},
 		{TypeName, "The type of a variable, without quotes: string, number, bool, any, list(T), set(T), map(T), object({ name = T }).", "list(string)"},
 		{Any, "A value of any type.", `{ host = "shop.example.com" }`},
 		{Collection, "A list or set of strings, or a map.", `["eu", "us"]`},
