@@ -110,17 +110,8 @@ func newLoader(s *session, file string, src []byte) *loader {
 // load runs the phases: parse, version, everything else. The spec stays nil
 // when the file cannot be read as one.
 func (l *loader) load() {
-	l.session.enter(l.file, l.src)
-	l.session.texts[l.file] = l.src
-	l.session.record(l.file, l.src)
-	l.session.loaded++
-	if d, ok := tooMuch(l.file, l.src, l.json); ok {
-		l.diags.Add(d)
-		return
-	}
-	file, diags := l.parse()
-	l.diags = append(l.diags, l.syntax(diags)...)
-	if l.diags.HasErrors() {
+	file, ok := l.begin()
+	if !ok {
 		return
 	}
 	if l.checkVersion(file.Body); l.diags.HasErrors() {
@@ -129,6 +120,21 @@ func (l *loader) load() {
 	sum := sha256.Sum256(l.src)
 	l.spec = &Spec{Path: l.file, SHA256: hex.EncodeToString(sum[:]), Dir: folderOf(l.file), Src: l.src}
 	l.root(file.Body)
+}
+
+// begin makes the file known to the session and parses it.
+func (l *loader) begin() (*hcl.File, bool) {
+	l.session.enter(l.file, l.src)
+	l.session.texts[l.file] = l.src
+	l.session.record(l.file, l.src)
+	l.session.loaded++
+	if d, ok := tooMuch(l.file, l.src, l.json); ok {
+		l.diags.Add(d)
+		return nil, false
+	}
+	file, diags := l.parse()
+	l.diags = append(l.diags, l.syntax(diags)...)
+	return file, !l.diags.HasErrors()
 }
 
 func (l *loader) parse() (*hcl.File, hcl.Diagnostics) {
@@ -230,6 +236,8 @@ func (l *loader) root(b hcl.Body) {
 	for _, d := range l.audits.all {
 		l.auditBlock(d)
 	}
+	l.acceptBlocks(root.blocksOf("accept"))
+	l.acceptedFile()
 	if len(l.spec.Audits) == 0 && !l.diags.HasErrors() {
 		l.diags.Add(missingAudit(l.file, root.blocksOf("audit")))
 	}

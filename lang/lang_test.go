@@ -151,6 +151,7 @@ func fieldNames() map[string][]string {
 		"replay":      sortedKeys(replayFields),
 		"compare":     sortedKeys(compareFields),
 		"noise":       sortedKeys(noiseFields),
+		"accept":      sortedKeys(acceptFields),
 		"cohort":      sortedKeys(cohortFields),
 		"gate":        sortedKeys(gateFields),
 	}

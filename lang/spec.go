@@ -35,7 +35,8 @@ type Spec struct {
 	Scrubs     []*Scrub
 	Targets    []*Target
 	IgnoreSets []*IgnoreSet
-	Audits     []*Audit // with one for each element of for_each
+	Audits     []*Audit    // with one for each element of for_each
+	Accepted   []*Accepted // those of the file beside the spec included
 
 	texts   map[string][]byte // of the spec files, by the name in positions
 	secrets []pos.Range       // lines that Line does not give
@@ -253,6 +254,21 @@ type IgnoreSet struct {
 	Reason  string
 	Expires Attr[time.Time] // the last day on which the rules hold; unset: all days
 	Origin  pos.Range
+}
+
+// Accepted is an accept block: a difference that somebody lets pass.
+type Accepted struct {
+	Fingerprint string
+	Audit       Attr[string]
+	Endpoint    Attr[string]
+	Path        Attr[string]
+	Kind        Attr[string]
+	From, To    Attr[string]  // classes of values; "" for any
+	Max         Attr[float64] // share of the endpoint's pairs
+	Reason      Attr[string]
+	Owner       Attr[string]
+	Expires     Attr[time.Time] // the last day
+	Origin      pos.Range
 }
 
 // Excuse is why a rule of compare holds, and how long. It comes from the set that

@@ -109,7 +109,7 @@ func TestFind(t *testing.T) {
 		{"url", []string{"target.url", "target.host=url", "URL type"}, nil},
 		{"jq path", []string{"jq path type"}, nil},
 		{"exchange", []string{"exchange"}, []string{"source.kafka.format=exchange", "source.nats.format=exchange"}},
-		{"max", []string{"latency.max", "audit.gate.max", "max()"}, nil},
+		{"max", []string{"latency.max", "accept.max", "audit.gate.max", "max()"}, nil},
 		{"max()", []string{"max()"}, nil},
 		{"timeout:", []string{"target.timeout"}, nil},
 		{"nothing", nil, nil},

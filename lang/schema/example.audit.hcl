@@ -143,6 +143,19 @@ ignore_set "clock" {
   expires   = "2027-06-30"
 }
 
+accept "1:3f1c09aa4be7d210" {
+  audit    = "shop"
+  endpoint = "GET /api/orders/{id}"
+  path     = ".body.total"
+  kind     = format
+  from     = "number"
+  to       = "number"
+  max      = "5%"
+  reason   = "Totals have two decimals since the new tax rules."
+  owner    = "team-checkout"
+  expires  = "2027-06-30"
+}
+
 audit "shop" {
   source    = source.gor.peak_hour
   scrub     = scrub.customer

@@ -40,6 +40,7 @@ var (
 	jqPaths     = Type{Base: JQPath, Shape: List}
 	stringsType = Type{Base: String, Shape: List}
 
+	diffKinds      = []string{"value", "type", "missing", "extra", "order", "length", "status", "header", "encoding", "format"}
 	decisions      = []string{"interval", "point"}
 	staleness      = []string{"warn", "fail"}
 	onLoss         = []string{"inconclusive", "fail"}
@@ -98,6 +99,7 @@ var root = Block{
 		scrub,
 		target,
 		ignoreSet,
+		accept,
 		audit,
 	},
 }
@@ -402,6 +404,23 @@ var ignoreSet = Block{
 		{Name: "expires", Type: Type{Base: Date}, Example: `"2027-06-30"`,
 			Doc: "The last day, in UTC, on which the rules hold. After it they excuse nothing."},
 	}),
+}
+
+var accept = Block{
+	Type: "accept", Labels: []Label{{Name: "fingerprint", Doc: "The fingerprint of the difference, as reports show it.", Free: true}},
+	Doc: "A difference that somebody has looked at and lets pass, up to a ceiling and until a day. shadowaudit accept writes these blocks into NAME.accepted.hcl beside NAME.audit.hcl, which is read with the spec.",
+	Arguments: []Argument{
+		{Name: "audit", Type: Type{Base: String}, Required: true, Example: `"checkout"`, Doc: "The audit in which it was seen."},
+		{Name: "endpoint", Type: Type{Base: String}, Required: true, Example: `"GET /api/orders/{id}"`, Doc: "The endpoint that shows it."},
+		{Name: "path", Type: Type{Base: String}, Required: true, Example: `".body.items[].price"`, Doc: "Where in the response it is."},
+		{Name: "kind", Type: Type{Base: Keyword}, Keywords: diffKinds, Required: true, Example: "value", Doc: "In which way the responses differ."},
+		{Name: "from", Type: Type{Base: String}, Example: `"number"`, Doc: "What class of value the baseline has there. Another class is another difference."},
+		{Name: "to", Type: Type{Base: String}, Example: `"string"`, Doc: "What class of value the candidate has there."},
+		{Name: "max", Type: Type{Base: Share}, Default: `"100%"`, Example: `"5%"`, Doc: "The share of the endpoint's pairs that may show it."},
+		{Name: "reason", Type: Type{Base: String}, Required: true, Example: `"Prices are rounded since the new tax rules."`, Doc: "Why it may pass."},
+		{Name: "owner", Type: Type{Base: String}, Required: true, Example: `"team-checkout"`, Doc: "Who has looked at it."},
+		{Name: "expires", Type: Type{Base: Date}, Required: true, Example: `"2027-06-30"`, Doc: "The last day, in UTC, on which it may pass. After it the difference counts again."},
+	},
 }
 
 var cohort = Block{
