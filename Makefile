@@ -4,6 +4,12 @@ TOOL    := $(GO) tool -modfile=.ci/tools/go.mod
 FUZZ    ?= 10s
 VERSION ?=
 
+# The brokers that tests embed are heavy, so their tests are a module of their own.
+BUSES := engine/source/bustest
+
+# The tests that only run with -tags e2e.
+E2E := TestReal|TestBuiltProgram|TestMemory|TestE2E|TestNginx|TestApache|TestEnvoy|TestGoReplay|TestMitmdump|TestCurl|TestWhatGoesWrong|TestBodiesThatAreNotSent|TestProductionDoesNotNotice
+
 .PHONY: help build test lint demo e2e bench fuzz golden
 
 help: ## show this list
@@ -17,19 +23,21 @@ demo: ## show a first report: recorded traffic, a sound baseline, a faulty candi
 
 test: ## run all tests, with the race detector
 	$(GO) test -race -shuffle=on -timeout 10m $(PKG)
+	cd $(BUSES) && $(GO) test -race -shuffle=on -timeout 5m ./...
 
 lint: ## gofmt, vet, staticcheck, govulncheck, tidiness, fresh generated files
 	@test -z "$$(gofmt -l .)" || { echo 'not formatted with gofmt:'; gofmt -l .; exit 1; }
 	$(GO) vet $(PKG)
 	$(TOOL) staticcheck $(PKG)
 	$(GO) mod tidy -diff
+	cd $(BUSES) && $(GO) vet ./... && $(GO) mod tidy -diff
 	$(GO) generate $(PKG)
 	git diff --exit-code
 	$(GO) test -run TestImports ./cmd/shadowaudit
 	@.ci/govulncheck
 
 e2e: ## drive the built program and real components from end to end
-	$(GO) test -race -tags e2e -count 1 -timeout 15m -v -run 'TestReal|TestBuiltProgram|TestMemory' ./cmd/shadowaudit
+	$(GO) test -race -tags e2e -count 1 -timeout 15m -v -run '$(E2E)' $$(ls -d */*/e2e_test.go */*/*/e2e_test.go | xargs -n1 dirname | sed 's,^,./,')
 
 bench: ## print the performance table
 	$(GO) test -run '^$$' -bench . -benchmem $(PKG)

@@ -14,19 +14,12 @@ import (
 	"github.com/gopacket/gopacket/pcapgo"
 
 	"github.com/shadowaudit/shadowaudit/engine/source"
+	"github.com/shadowaudit/shadowaudit/engine/source/packet"
 )
 
 // maxPacket is the largest packet that is believed, in bytes. Link layers end at
 // 256 KiB; a larger length is a damaged file.
 const maxPacket = 1 << 20
-
-// packet is a captured packet. Its data are good until the next one is read.
-type packet struct {
-	at     int64 // nanoseconds since 1970
-	offset int64 // where it begins in the file, in bytes
-	link   layers.LinkType
-	data   []byte
-}
 
 // capture is one file. It stands on a packet.
 type capture struct {
@@ -34,10 +27,10 @@ type capture struct {
 	in   io.ReadCloser
 	raw  *counted
 	buf  *bufio.Reader
-	log  *ledger
+	log  *damage
 
-	read   func(*packet) error // the format's; nil before the file's header was read
-	packet packet
+	read   func(*packet.Packet) error // the format's; nil before the file's header was read
+	packet packet.Packet              // its data are good until the next one is read
 	ended  bool
 	warned bool // of a link type that is not known
 }
@@ -59,9 +52,9 @@ func (c *counted) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func newCapture(name string, in io.ReadCloser, log *ledger) *capture {
+func newCapture(name string, in io.ReadCloser, log *damage) *capture {
 	raw := &counted{r: in}
-	return &capture{name: name, in: in, raw: raw, buf: bufio.NewReaderSize(raw, 64<<10), log: log}
+	return &capture{name: name, packet: packet.Packet{File: name}, in: in, raw: raw, buf: bufio.NewReaderSize(raw, 64<<10), log: log}
 }
 
 // firstTime returns the time of the first packet, or the earliest time there is
@@ -71,14 +64,14 @@ func firstTime(name string) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	c := newCapture(name, in, new(ledger))
+	c := newCapture(name, in, new(damage))
 	defer c.Close()
 	if err := c.header(); err != nil {
 		return 0, err
 	}
 	switch err := c.Advance(context.Background()); err {
 	case nil:
-		return c.packet.at, nil
+		return c.packet.At, nil
 	case io.EOF:
 		return math.MinInt64, nil
 	default:
@@ -122,7 +115,7 @@ func (c *capture) openClassic() error {
 		return ErrNotCapture
 	}
 	if err != nil {
-		c.read = func(*packet) error { return io.ErrUnexpectedEOF }
+		c.read = func(*packet.Packet) error { return io.ErrUnexpectedEOF }
 		return nil
 	}
 	link := layers.LinkType(order.Uint32(head[20:]) & 0xffff) // the other bits are flags
@@ -131,7 +124,7 @@ func (c *capture) openClassic() error {
 	}
 	var record [16]byte
 	var data []byte
-	c.read = func(p *packet) error {
+	c.read = func(p *packet.Packet) error {
 		if _, err := io.ReadFull(c.buf, record[:]); err != nil {
 			return err
 		}
@@ -146,8 +139,8 @@ func (c *capture) openClassic() error {
 		if _, err := io.ReadFull(c.buf, data); err != nil {
 			return io.ErrUnexpectedEOF
 		}
-		p.at = int64(order.Uint32(record[0:]))*1e9 + int64(order.Uint32(record[4:]))*unit
-		p.link, p.data = link, data
+		p.At = int64(order.Uint32(record[0:]))*1e9 + int64(order.Uint32(record[4:]))*unit
+		p.Link, p.Data = link, data
 		return nil
 	}
 	return nil
@@ -159,19 +152,19 @@ func (c *capture) openNG() error {
 		if c.raw.err != nil {
 			return c.raw.err
 		}
-		c.read = func(*packet) error { return err }
+		c.read = func(*packet.Packet) error { return err }
 		return nil
 	}
-	c.read = func(p *packet) error {
+	c.read = func(p *packet.Packet) error {
 		var ci gopacket.CaptureInfo
-		if p.data, ci, err = ng.ZeroCopyReadPacketData(); err != nil {
+		if p.Data, ci, err = ng.ZeroCopyReadPacketData(); err != nil {
 			return err
 		}
-		p.at = ci.Timestamp.UnixNano()
-		p.link = layers.LinkTypeNull
+		p.At = ci.Timestamp.UnixNano()
+		p.Link = layers.LinkTypeNull
 		if len(ci.AncillaryData) > 0 {
 			if link, ok := ci.AncillaryData[0].(layers.LinkType); ok {
-				p.link = link
+				p.Link = link
 			}
 		}
 		return nil
@@ -192,7 +185,7 @@ func (c *capture) Advance(ctx context.Context) error {
 			return fmt.Errorf("read %s: %w", c.name, err)
 		}
 	}
-	c.packet.offset = c.raw.n - int64(c.buf.Buffered())
+	c.packet.Offset = c.raw.n - int64(c.buf.Buffered())
 	err := c.read(&c.packet)
 	if err == nil {
 		return nil
@@ -215,20 +208,20 @@ func (c *capture) Advance(ctx context.Context) error {
 }
 
 func (c *capture) damaged(what string) {
-	c.log.Truncated++
-	c.log.Warn(c.name, c.packet.offset, what)
+	c.log.cut++
+	c.log.Warn(c.name, c.packet.Offset, what)
 }
 
 // unknownLink tells, once for a file, that its packets cannot be read.
 func (c *capture) unknownLink() {
 	if !c.warned {
 		c.warned = true
-		c.log.Warn(c.name, c.packet.offset, fmt.Sprintf("packets of link type %d cannot be read and are left out", c.packet.link))
+		c.log.Warn(c.name, c.packet.Offset, fmt.Sprintf("packets of link type %d cannot be read and are left out", c.packet.Link))
 	}
 }
 
 // Time is the time of the packet.
-func (c *capture) Time() int64 { return c.packet.at }
+func (c *capture) Time() int64 { return c.packet.At }
 
 // Close closes the file.
 func (c *capture) Close() error { return c.in.Close() }

@@ -1,4 +1,4 @@
-package pcap
+package packet
 
 import (
 	"bufio"
@@ -42,6 +42,7 @@ const (
 // Between messages there is none.
 type reading struct {
 	synced  bool // a message begins at the next byte
+	frames  bool // of HTTP/2: no messages, but frames
 	resumed bool // messages before it may be lost
 	ignore  int64
 	ended   bool // the end is known
@@ -140,6 +141,8 @@ func (h *half) handle(e event) {
 		}
 	case len(e.data) > 0:
 		h.begin(e)
+	case e.lost > 0 && h.frames:
+		c.h2.giveUp(false)
 	case e.lost > 0:
 		h.desync()
 	}
@@ -166,10 +169,10 @@ func (h *half) pass(e event) event {
 // begin reads data at a place where no message is in hand.
 func (h *half) begin(e event) {
 	c := h.conn
-	if !c.http && !c.recognise(h, e.data) {
+	if !c.http && !h.frames && !c.recognise(h, e.data) {
 		return
 	}
-	if !h.synced {
+	if !h.synced && !h.frames {
 		begins := look(e.data) == isResponse
 		if h == c.client {
 			begins = likely(e.data)
@@ -183,9 +186,12 @@ func (h *half) begin(e event) {
 	h.buf.Reset(h)
 	h.resume, h.cancel = iter.Pull(func(yield func(struct{}) bool) {
 		h.yield = yield
-		if h == c.client {
+		switch {
+		case h.frames:
+			h.readFrames()
+		case h == c.client:
 			h.readRequests()
-		} else {
+		default:
 			h.readResponses()
 		}
 	})
@@ -281,6 +287,10 @@ func (h *half) readRequests() {
 		if !h.conn.http && !h.confirm() {
 			return
 		}
+		if h.frames || h.conn.upgraded(h) {
+			h.readFrames()
+			return
+		}
 		h.request(begun, seq, offset)
 	}
 }
@@ -298,8 +308,8 @@ func (h *half) confirm() bool {
 			c.notHTTP(&c.table.log.tls)
 			return false
 		case g == isHTTP2:
-			c.notHTTP(&c.table.log.http2)
-			return false
+			c.multiplexed(h == &c.halves[0])
+			return true
 		case g != unsure:
 			c.notHTTP(&c.table.log.other)
 			return false
@@ -334,10 +344,12 @@ func (h *half) request(begun int64, seq uint32, offset int64) {
 	case h.stopped:
 		c.table.window.drop(it)
 		return
-	case err == nil:
+	case err == nil && r.Body.State == traffic.Complete:
 		log.Records++
 		c.complete(it, r, seq, h.at, offset)
 		return
+	case err == nil: // larger than can be kept whole
+		err = io.ErrUnexpectedEOF
 	}
 	c.table.window.drop(it)
 	log.Records++
@@ -385,6 +397,9 @@ func (h *half) response() bool {
 	c := h.conn
 	log := c.table.log
 	begun, ack, file, offset := h.at, h.ack, h.file, h.offset
+	if c.h2 != nil {
+		return h.consent()
+	}
 	line, err := h.buf.Peek(len("HTTP/1.1 200"))
 	if err == nil && line[9] == '1' && string(line[9:12]) != "101" && look(line) == isResponse {
 		if err = h.interim(); err == nil {
@@ -421,6 +436,12 @@ func (h *half) response() bool {
 	h.resumed = false
 	r, err := http1.ReadResponse(h.buf, q.method, http1.DefaultLimits)
 	h.done()
+	if err == nil && r.Status == 101 && q.upgrade && wantsHTTP2(r.Header) {
+		log.Records-- // it is no answer: that comes on the first stream
+		c.upgrade(q)
+		h.readFrames()
+		return false
+	}
 	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !h.stopped {
 		log.Malformed++
 		log.Warn(file, offset, "response is not HTTP/1.x, left out: "+err.Error())
@@ -429,6 +450,21 @@ func (h *half) response() bool {
 		return false
 	}
 	return h.answer(q, r, err, begun)
+}
+
+// consent reads the answer to an upgrade to HTTP/2 that the client has already
+// taken for granted.
+func (h *half) consent() bool {
+	r, err := http1.ReadResponse(h.buf, "GET", http1.DefaultLimits)
+	h.done()
+	switch {
+	case h.stopped:
+	case err != nil || r.Status != 101:
+		h.conn.h2.giveUp(false)
+	default:
+		h.readFrames()
+	}
+	return false
 }
 
 // answer gives a request its response, as it was read.

@@ -1,4 +1,4 @@
-package pcap
+package packet
 
 import (
 	"strconv"
@@ -19,7 +19,7 @@ type conn struct {
 
 	client *half // nil: not known yet
 	server *half
-	http   bool // it is HTTP/1.x
+	http   bool // it is HTTP
 	opaque bool // nothing more is to be read from it
 	ended  bool // everything is accounted for
 	data   bool // bytes were seen
@@ -27,6 +27,8 @@ type conn struct {
 	receiving bool // a request has begun and is not complete
 	calls     []call
 	requests  int64
+
+	h2 *multiplex // nil: not HTTP/2
 }
 
 // call is a request that waits for its response.
@@ -35,6 +37,7 @@ type call struct {
 	seq     uint32 // of the packet that it begins in
 	end     int64  // time of its last byte
 	item    *item  // nil: the request could not be read whole
+	upgrade bool   // to HTTP/2, if the server likes
 	barrier bool   // not a request, but an unknown number of lost ones
 }
 
@@ -87,12 +90,25 @@ func (c *conn) segment(side int, s *segment, at, offset int64) {
 	h.take(s, at, offset)
 	h.check(at, offset)
 	other.check(at, offset)
+	c.settle(s.rst)
+}
+
+// settle does what follows from what was read.
+func (c *conn) settle(reset bool) {
+	if c.ended {
+		return
+	}
 	if c.client != nil {
 		c.wake()
 	}
-	if s.rst || c.halves[0].ended && c.halves[1].ended || c.opaque {
+	if reset || c.halves[0].ended && c.halves[1].ended || c.opaque {
 		c.finish()
 	}
+}
+
+// busy reports whether an exchange has begun and not ended.
+func (c *conn) busy() bool {
+	return !c.ended && (c.receiving || len(c.calls) > 0 || c.h2 != nil && len(c.h2.streams) > 0)
 }
 
 // finish accounts for what is left, and lets go of everything.
@@ -107,6 +123,9 @@ func (c *conn) finish() {
 	} else {
 		c.halves[0].finish(c.seen)
 		c.halves[1].finish(c.seen)
+	}
+	if c.h2 != nil {
+		c.h2.end()
 	}
 	c.ended = true
 	for _, q := range c.calls {
@@ -147,8 +166,18 @@ func (c *conn) recognise(h *half, b []byte) bool {
 		c.notHTTP(&c.table.log.tls)
 		return false
 	case isHTTP2:
-		c.notHTTP(&c.table.log.http2)
-		return false
+		if c.server == h {
+			c.notHTTP(&c.table.log.other)
+			return false
+		}
+		c.multiplexed(h == &c.halves[0])
+		return true
+	case isSettings:
+		if h == c.client || !h.synced {
+			return false
+		}
+		c.speakFrames(&c.halves[0] != h) // the client's preface is still to come
+		return true
 	case isResponse:
 		if c.client == h {
 			c.notHTTP(&c.table.log.other)
@@ -178,7 +207,7 @@ func (c *conn) recognise(h *half, b []byte) bool {
 	return true
 }
 
-// become settles that the connection is HTTP/1.x.
+// become settles that the connection is HTTP.
 func (c *conn) become(firstIsClient bool) {
 	if c.client == nil {
 		client := 1
@@ -196,19 +225,25 @@ func (c *conn) become(firstIsClient bool) {
 // complete takes in a request that was read whole.
 func (c *conn) complete(it *item, r *traffic.Request, seq uint32, end, offset int64) {
 	c.requests++
+	c.fill(it, r, c.requests, offset)
+	c.calls = append(c.calls, call{method: r.Method, seq: seq, end: end, item: it, upgrade: wantsHTTP2(r.Header)})
+	if c.server.over { // it will not be answered
+		c.forgetAll()
+	}
+}
+
+// fill makes an exchange of a request. number tells it from the others of the
+// connection.
+func (c *conn) fill(it *item, r *traffic.Request, number, offset int64) {
 	session := strconv.FormatInt(c.number, 10)
 	c.table.window.fill(it, &traffic.Exchange{
 		Source:  c.table.source,
-		ID:      session + "." + strconv.FormatInt(c.requests, 10),
+		ID:      session + "." + strconv.FormatInt(number, 10),
 		Session: session,
 		At:      timeOf(it.at),
 		Request: *r,
 		Offset:  offset,
 	})
-	c.calls = append(c.calls, call{method: r.Method, seq: seq, end: end, item: it})
-	if c.server.over { // it will not be answered
-		c.forgetAll()
-	}
 }
 
 // forget lets a request go without a response.

@@ -1,10 +1,12 @@
-package pcap
+package packet
 
 import (
 	"bufio"
 	"bytes"
 	"container/list"
 	"net/netip"
+
+	"golang.org/x/net/http2"
 )
 
 const (
@@ -33,14 +35,19 @@ type table struct {
 	conns map[pair]*list.Element // of lru
 	lru   list.List              // of *conn, the longest without a packet first
 	file  string                 // that the packets come from
-	clock int64                  // the latest time of a packet, in nanoseconds
+	clock int64                  // the latest time, in nanoseconds since 1970
 	count int64                  // connections so far
 	bytes int64                  // that unfinished messages hold
 	spare []*bufio.Reader
+
+	closing bool // nothing new is to begin
 }
 
 // pair is the two ends of a connection, the smaller one first.
-type pair struct{ a, b netip.AddrPort }
+type pair struct {
+	a, b    netip.AddrPort
+	network uint32
+}
 
 func newTable(cfg Config, limits Limits, w *window, log *ledger) *table {
 	t := &table{source: cfg.Name, limits: limits, window: w, log: log, conns: make(map[pair]*list.Element)}
@@ -54,18 +61,21 @@ func newTable(cfg Config, limits Limits, w *window, log *ledger) *table {
 }
 
 // segment takes in a segment.
-func (t *table) segment(s *segment, at, offset int64) {
+func (t *table) segment(network uint32, s *segment, at, offset int64) {
 	if t.ports != nil && !t.ports[s.from.Port()] && !t.ports[s.to.Port()] {
 		t.log.elsewhere++
 		return
 	}
 	t.clock = max(t.clock, at)
 	t.expire()
-	key, side := pair{s.from, s.to}, 0
+	key, side := pair{s.from, s.to, network}, 0
 	if s.to.Compare(s.from) < 0 {
-		key, side = pair{s.to, s.from}, 1
+		key, side = pair{s.to, s.from, network}, 1
 	}
 	e := t.conns[key]
+	if t.closing && (e == nil || !e.Value.(*conn).busy()) {
+		return
+	}
 	if e != nil && s.syn && e.Value.(*conn).replacedBy(side, s) {
 		t.remove(e)
 		e = nil
@@ -85,6 +95,31 @@ func (t *table) segment(s *segment, at, offset int64) {
 	c.segment(side, s, at, offset)
 	for t.bytes > t.limits.Unfinished && t.evict() {
 	}
+}
+
+// tick ends what was waited for in vain when it is so late.
+func (t *table) tick(now int64) {
+	t.clock = max(t.clock, now)
+	t.expire()
+	for e := t.lru.Front(); e != nil; e = e.Next() {
+		c := e.Value.(*conn)
+		for i := range c.halves {
+			if h := &c.halves[i]; !c.ended && h.holeAt != 0 && t.clock-h.holeAt >= holeTime {
+				h.check(t.clock, h.offset)
+			}
+		}
+		c.settle(false)
+	}
+}
+
+// busy reports whether an exchange has begun and not ended.
+func (t *table) busy() bool {
+	for e := t.lru.Front(); e != nil; e = e.Next() {
+		if e.Value.(*conn).busy() {
+			return true
+		}
+	}
+	return false
 }
 
 // expire ends the connections that have been idle for long, and those that are
@@ -161,18 +196,21 @@ const (
 	isResponse
 	isTLS
 	isHTTP2
+	isSettings // of an HTTP/2 server
 	isOther
 )
 
-var preface = []byte("PRI * HTTP/2.0\r\n") // RFC 9113 section 3.4
+var preface = []byte(http2.ClientPreface)
 
 // look guesses what begins with b.
 func look(b []byte) guess {
 	switch {
 	case len(b) >= 3 && b[0] >= 20 && b[0] <= 23 && b[1] == 3 && b[2] <= 4: // a record of RFC 8446 section 5.1
 		return isTLS
-	case bytes.HasPrefix(b, preface):
+	case bytes.HasPrefix(b, preface[:len("PRI * HTTP/2.0\r\n")]):
 		return isHTTP2
+	case beginsSettings(b):
+		return isSettings
 	case bytes.HasPrefix(b, []byte("HTTP/1.")):
 		return isResponse
 	}

@@ -1,7 +1,8 @@
-package pcap
+package packet
 
 import (
 	"container/heap"
+	"container/list"
 
 	"github.com/shadowaudit/shadowaudit/engine/traffic"
 )
@@ -16,9 +17,11 @@ type window struct {
 	heap   items // the oldest first
 	seq    int64
 	bytes  int64
-	last   int64 // time of the request that left last
-	forced int64 // requests that left before their response because the window was full
-	late   int64 // requests that left after later ones
+	aside  list.List // of *item: those that took too long, in the order of time
+	ready  []*item   // of them, those that may leave
+	last   int64     // time of the request that left last
+	forced int64     // requests that left before their response because the window was full
+	late   int64     // requests that left after later ones
 }
 
 // overhead is what an exchange takes beside its bodies, in bytes, roughly.
@@ -33,6 +36,7 @@ type item struct {
 	inside   bool // in the heap
 	over     bool // nothing more is to come: it may leave, or without an exchange be forgotten
 	left     bool
+	aside    *list.Element // nil: not there
 }
 
 // open makes room for a request whose first byte came at the time.
@@ -52,7 +56,7 @@ func (w *window) push(it *item) {
 func (w *window) fill(it *item, x *traffic.Exchange) {
 	it.exchange = x
 	w.grow(it, int64(len(x.Request.Body.Bytes))+overhead)
-	if !it.inside {
+	if !it.inside && it.aside == nil {
 		w.push(it)
 	}
 }
@@ -63,33 +67,68 @@ func (w *window) grow(it *item, n int64) {
 }
 
 // drop forgets a request that did not become an exchange.
-func (w *window) drop(it *item) { it.over = true }
+func (w *window) drop(it *item) { w.done(it) }
 
 // answer gives an exchange its response, unless it has left.
 func (w *window) answer(it *item, r *traffic.Response, t traffic.Timing) bool {
-	it.over = true
 	if it.left {
 		return false
 	}
 	it.exchange.Response, it.exchange.Timing = r, t
 	w.grow(it, int64(len(r.Body.Bytes)))
+	w.done(it)
 	return true
 }
 
 // unanswered says that no response will come.
-func (w *window) unanswered(it *item) { it.over = true }
+func (w *window) unanswered(it *item) { w.done(it) }
+
+func (w *window) done(it *item) {
+	it.over = true
+	if it.aside == nil {
+		return
+	}
+	w.aside.Remove(it.aside)
+	it.aside = nil
+	if it.exchange != nil {
+		w.ready = append(w.ready, it)
+	}
+}
+
+// setAside sets the oldest item aside, so that those behind it can leave.
+func (w *window) setAside() {
+	it := heap.Pop(&w.heap).(*item)
+	it.inside = false
+	it.aside = w.aside.PushBack(it)
+}
 
 // next returns the next exchange, or nil where more packets are needed first.
-// ended says that there are none.
-func (w *window) next(ended bool) *traffic.Exchange {
-	for len(w.heap) > 0 {
-		it := w.heap[0]
-		full := len(w.heap) > w.limits.Exchanges || w.bytes > w.limits.Bytes
-		if !it.over && !ended && !full {
+// clock is the time, in nanoseconds since 1970; ended says that there are no
+// more packets.
+func (w *window) next(clock int64, ended bool) *traffic.Exchange {
+	if len(w.ready) > 0 {
+		it := w.ready[0]
+		w.ready = w.ready[1:]
+		return w.leave(it)
+	}
+	for len(w.heap)+w.aside.Len() > 0 {
+		full := len(w.heap)+w.aside.Len() > w.limits.Exchanges || w.bytes > w.limits.Bytes
+		var it *item
+		switch {
+		case w.aside.Len() > 0 && (full || ended):
+			it = w.aside.Remove(w.aside.Front()).(*item)
+			it.aside = nil
+		case len(w.heap) == 0:
+			return nil
+		case w.heap[0].over, ended, full:
+			it = heap.Pop(&w.heap).(*item)
+			it.inside = false
+		case w.limits.Patience > 0 && clock-w.heap[0].at > w.limits.Patience:
+			w.setAside()
+			continue
+		default:
 			return nil
 		}
-		heap.Pop(&w.heap)
-		it.inside = false
 		if it.exchange == nil {
 			continue // it did not become one; or it comes back when it is complete
 		}

@@ -1,4 +1,4 @@
-package pcap
+package packet
 
 import (
 	"encoding/binary"
@@ -33,6 +33,7 @@ const (
 type decoder struct {
 	fragments *ip4defrag.IPv4Defragmenter
 	swept     int64 // when old fragments were dropped last
+	kept      int   // bytes of fragments since then
 }
 
 func newDecoder() *decoder {
@@ -41,6 +42,10 @@ func newDecoder() *decoder {
 
 // fragmentTime is how long fragments wait for their other ones, in nanoseconds.
 const fragmentTime = 30e9
+
+// maxFragments is how many bytes of fragments may wait, roughly. With more, all
+// of them are dropped.
+const maxFragments = 16 << 20
 
 // Numbers that IANA assigned.
 const (
@@ -124,7 +129,10 @@ func (d *decoder) fragment(b []byte, at int64) (segment, verdict) {
 	now := time.Unix(0, at)
 	if at-d.swept > fragmentTime || at < d.swept {
 		d.fragments.DiscardOlderThan(now.Add(-fragmentTime))
-		d.swept = at
+		d.swept, d.kept = at, 0
+	}
+	if d.kept += len(b) + overhead/8; d.kept > maxFragments {
+		d.fragments, d.kept = ip4defrag.NewIPv4Defragmenter(), 0
 	}
 	part := new(layers.IPv4)
 	if err := part.DecodeFromBytes(append([]byte(nil), b...), gopacket.NilDecodeFeedback); err != nil {
