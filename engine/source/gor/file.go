@@ -19,6 +19,8 @@ type file struct {
 	parser *parser
 	log    *ledger
 
+	live bool // what follows a record may take its time
+
 	record record
 	tail   int   // bytes at the end of the chunk that are to be read as further requests
 	time   int64 // of the record, or where it has none of the one before
@@ -87,7 +89,7 @@ func (f *file) examine() bool {
 		f.junk()
 		return false
 	}
-	if f.scan.terminated() && !f.scan.followed() {
+	if f.scan.terminated() && !f.certain(m.kind, payload) && !f.scan.followed() {
 		f.rejoin(m.kind, len(f.scan.chunk())-len(payload))
 	}
 	// The scanner may have moved its buffer.
@@ -106,6 +108,17 @@ func (f *file) examine() bool {
 	}
 	f.log.ReplayedResponses++
 	return false
+}
+
+// certain reports whether the separator is a real one whatever follows it,
+// because the message before it is whole. Only for live records it pays to
+// find that out at once: what follows may come an hour later.
+func (f *file) certain(kind byte, payload []byte) bool {
+	if !f.live {
+		return false
+	}
+	_, whole := f.parser.measure(kind, payload)
+	return whole
 }
 
 // junk accounts for a chunk that does not begin like a record.

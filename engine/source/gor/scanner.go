@@ -13,8 +13,9 @@ const separator = "\n🐵🙈🙉\n"
 var monkeys = []byte(separator[1:])
 
 const (
-	minBuffer = 256 << 10
-	bigBuffer = 4 << 20 // beyond it a buffer is given back after use
+	minBuffer  = 256 << 10
+	bigBuffer  = 4 << 20  // beyond it a buffer is given back after use
+	liveBuffer = 32 << 10 // instead of both where there may be a thousand connections
 
 	// maxLine is the longest first line by which the beginning of a record is
 	// known. GoReplay's are at most 83 bytes long.
@@ -29,6 +30,8 @@ var errTooLong = errors.New("chunk too long")
 type scanner struct {
 	in    io.Reader
 	limit int // of a chunk, in bytes
+	least int // size of the buffer, in bytes
+	most  int // beyond it the buffer is given back after use
 
 	buf  []byte // buf[:end] is filled
 	end  int
@@ -43,7 +46,7 @@ type scanner struct {
 }
 
 func newScanner(in io.Reader, limit int) *scanner {
-	return &scanner{in: in, limit: limit, buf: make([]byte, minBuffer)}
+	return &scanner{in: in, limit: limit, least: minBuffer, most: bigBuffer, buf: make([]byte, minBuffer)}
 }
 
 // chunk is what stands before the next separator. It is valid until the next
@@ -78,10 +81,10 @@ func (s *scanner) advance() error {
 
 // release gives a large buffer back when little of it is in use.
 func (s *scanner) release() {
-	if len(s.buf) <= bigBuffer || s.end-s.from > minBuffer/2 {
+	if len(s.buf) <= s.most || s.end-s.from > s.least/2 {
 		return
 	}
-	small := make([]byte, minBuffer)
+	small := make([]byte, s.least)
 	copy(small, s.buf[s.from:s.end])
 	s.base += int64(s.from)
 	s.buf, s.end, s.from = small, s.end-s.from, 0
@@ -184,15 +187,17 @@ func (s *scanner) fill() {
 // beginning of a record, or nothing at all. Where it is not, the separator may
 // be a part of the payload: GoReplay escapes nothing.
 func (s *scanner) followed() bool {
-	for s.end-s.from-s.width < maxLine && s.err == nil {
+	for {
+		rest := s.buf[s.from+s.width : s.end]
+		rest = rest[:min(len(rest), maxLine)]
+		switch {
+		case bytes.HasPrefix(rest, monkeys), beginsRecord(rest):
+			return true
+		case len(rest) == maxLine, s.err != nil:
+			return len(bytes.TrimSpace(rest)) == 0
+		}
 		s.fill()
 	}
-	rest := s.buf[s.from+s.width : s.end]
-	rest = rest[:min(len(rest), maxLine)]
-	if bytes.HasPrefix(rest, monkeys) || beginsRecord(rest) {
-		return true
-	}
-	return len(bytes.TrimSpace(rest)) == 0
 }
 
 // extend moves the end of the chunk to the next separator that is followed, or

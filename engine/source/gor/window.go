@@ -49,6 +49,10 @@ type request struct {
 	stamp    stamp
 	seq      int64
 	size     int64
+	index    int // in the heap; -1 when it has left
+
+	due     time.Time // when a live request leaves without its response
+	expired bool      // it did not come in time
 }
 
 // answer is a response in the window. It is parsed when its request is known,
@@ -62,6 +66,8 @@ type answer struct {
 	offset  int64
 	cut     bool // counted with the file
 	done    bool // paired or given up
+
+	due time.Time // when a live answer is given up
 }
 
 func (a *answer) size() int64 { return int64(len(a.payload)) + overhead }
@@ -95,7 +101,7 @@ func (r *record) stamp() stamp {
 	return stamp{at: r.at, latency: r.latency, timed: r.timed, wide: r.wide}
 }
 
-func (w *window) addRequest(r *record) {
+func (w *window) addRequest(r *record) *request {
 	id := string(r.id)
 	t := w.threads[id]
 	if t == nil {
@@ -120,9 +126,10 @@ func (w *window) addRequest(r *record) {
 	heap.Push(&w.requests, q)
 	w.held++
 	w.bytes += q.size
+	return q
 }
 
-func (w *window) addAnswer(file string, r *record) {
+func (w *window) addAnswer(file string, r *record) *answer {
 	t := w.threads[string(r.id)]
 	var id string
 	switch {
@@ -150,6 +157,7 @@ func (w *window) addAnswer(file string, r *record) {
 	}
 	w.held++
 	w.bytes += a.size()
+	return a
 }
 
 // insert puts x behind the last element that is not after it. That is nearly
@@ -257,10 +265,10 @@ func (t *thread) choose() (choice int, sure bool) {
 	return -1, true
 }
 
-// leave hands out the first request of the thread, the oldest one of all, with
-// the response that was chosen.
+// leave hands out the first request of the thread with the response that was
+// chosen.
 func (w *window) leave(t *thread, choice int) *traffic.Exchange {
-	q := heap.Pop(&w.requests).(*request)
+	q := heap.Remove(&w.requests, t.requests[0].index).(*request)
 	x := q.exchange
 	t.requests[0] = nil
 	t.requests = t.requests[1:]
@@ -322,7 +330,7 @@ func (w *window) leftover(a *answer, taken int) (next *answer) {
 	case bytes.HasPrefix(rest, []byte("HTTP/1.")) && !isInterim(rest):
 		return &answer{
 			id: a.id, stamp: a.stamp, seq: a.seq, payload: rest,
-			file: a.file, offset: a.offset + int64(len(a.payload)-len(rest)), cut: a.cut,
+			file: a.file, offset: a.offset + int64(len(a.payload)-len(rest)), cut: a.cut, due: a.due,
 		}
 	case len(rest) > 0 && beginsRecord(rest):
 		w.log.Records++
@@ -404,11 +412,19 @@ func (h requests) Less(i, j int) bool {
 	}
 	return h[i].seq < h[j].seq
 }
-func (h requests) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-func (h *requests) Push(x any)   { *h = append(*h, x.(*request)) }
+func (h requests) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].index, h[j].index = i, j
+}
+func (h *requests) Push(x any) {
+	q := x.(*request)
+	q.index = len(*h)
+	*h = append(*h, q)
+}
 func (h *requests) Pop() any {
 	old := *h
 	last := old[len(old)-1]
+	last.index = -1
 	old[len(old)-1] = nil
 	*h = old[:len(old)-1]
 	return last
