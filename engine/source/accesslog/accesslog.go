@@ -16,7 +16,10 @@
 // those that begin with "#" in a text format. NotHTTP counts what reached no
 // server or was no HTTP request: connections without a request, TLS sent to a
 // plain port, WebSocket and tunnels, answers that a load balancer gave by rule
-// or CloudFront from its cache. A status that stands for an answer that nobody
+// or CloudFront from its cache, and the lines that nginx writes for subrequests of
+// its own (mirror, auth_request) where log_subrequest is on. Those are known in
+// nginx_json by an id and a connection that they share with the request itself;
+// in the combined format nothing tells them apart. A status that stands for an answer that nobody
 // received (nginx's 444 and 499) is no response. Truncated counts compressed
 // files whose end is missing.
 //

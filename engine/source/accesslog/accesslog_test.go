@@ -284,6 +284,27 @@ func TestFilesAreMerged(t *testing.T) {
 	}
 }
 
+func TestSubrequestsOfNginx(t *testing.T) {
+	line := func(at, took, id string) string {
+		return `{"ts":"1795166431.` + at + `","rt":"` + took + `","id":"` + id + `","conn":"3","method":"GET","uri":"/a","status":"200"}` + "\n"
+	}
+	for _, tt := range []struct {
+		name, text string
+		read       int
+	}{
+		{"a mirror within its request", line("210", "0.005", "1") + line("211", "0.009", "1"), 1},
+		{"two of them", line("210", "0.005", "1") + line("211", "0.004", "1") + line("212", "0.010", "1"), 1},
+		{"a client that tries again", line("210", "0.005", "1") + line("220", "0.005", "1"), 2},
+		{"other ids", line("210", "0.005", "1") + line("211", "0.009", "2"), 2},
+		{"no id", line("210", "0.005", "") + line("211", "0.009", ""), 2},
+	} {
+		xs, r := readText(t, Config{Format: NginxJSON}, tt.text)
+		if len(xs) != tt.read || r.Counts().NotHTTP != int64(strings.Count(tt.text, "\n")-tt.read) {
+			t.Errorf("%s: %d exchanges, %+v", tt.name, len(xs), r.Counts())
+		}
+	}
+}
+
 func FuzzLines(f *testing.F) {
 	f.Add(combined(1, "/"))
 	f.Add(albLine)

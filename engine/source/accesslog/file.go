@@ -28,6 +28,8 @@ type file struct {
 	current *traffic.Exchange
 	ended   bool
 
+	twins twins // of nginx's subrequests
+
 	second []*traffic.Exchange // of one second, to be handed out with times spread over it
 	last   time.Time           // of the exchange handed out last
 }
@@ -42,7 +44,8 @@ func newFile(cfg Config, name string, in io.ReadCloser, log *ledger) (*file, err
 		window = 64 << 10
 	}
 	return &file{
-		name: name, in: in, text: bufio.NewReaderSize(in, 64<<10), parser: p, log: log, source: cfg.Name,
+		twins: newTwins(cfg.Format),
+		name:  name, in: in, text: bufio.NewReaderSize(in, 64<<10), parser: p, log: log, source: cfg.Name,
 		order: source.Order{Exchanges: window, Bytes: windowBytes}, coarse: make(map[*traffic.Exchange]bool),
 	}, nil
 }
@@ -62,6 +65,9 @@ func (f *file) Advance(ctx context.Context) error {
 		}
 	}
 	f.current = f.order.Next()
+	if f.current != nil && f.twins.leaves(f.current) {
+		return f.Advance(ctx)
+	}
 	switch {
 	case f.current == nil:
 		return io.EOF
@@ -182,6 +188,9 @@ func (f *file) take(line []byte, at int64) {
 	if e.coarse {
 		x.At = x.At.Truncate(time.Second)
 		f.coarse[x] = true
+	}
+	if !e.coarse {
+		f.log.NotHTTP += f.twins.add(x)
 	}
 	f.order.Add(x, int64(len(line))+overhead)
 }
