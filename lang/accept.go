@@ -1,11 +1,19 @@
 package lang
 
 import (
+	"cmp"
+	"errors"
+	"io/fs"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/hashicorp/hcl/v2/hclwrite"
+	"github.com/zclconf/go-cty/cty"
 
 	"github.com/shadowaudit/shadowaudit/lang/diag"
 	"github.com/shadowaudit/shadowaudit/lang/schema"
@@ -81,4 +89,59 @@ var acceptFields = fields[*Accepted]{
 	"reason":   func(l *loader, a argument, x *Accepted) { l.textAttr(a, &x.Reason) },
 	"owner":    func(l *loader, a argument, x *Accepted) { l.textAttr(a, &x.Owner) },
 	"expires":  func(l *loader, a argument, x *Accepted) { l.dateAttr(a, &x.Expires) },
+}
+
+// ReadAccepted reads a file of accepted differences. A file that is not there
+// has none.
+func ReadAccepted(path string, opts Options) ([]*Accepted, diag.List) {
+	s := newSession(opts)
+	src, err := s.read(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, diag.List{unreadable(path, err)}
+	}
+	l := newLoader(s, path, src)
+	l.spec = &Spec{Path: path, Dir: folderOf(path), Src: src}
+	if file, ok := l.begin(); ok {
+		b := l.open(onlyAccept, file.Body, hcl.Range{Filename: path, Start: hcl.InitialPos, End: hcl.InitialPos})
+		l.acceptBlocks(b.blocksOf("accept"))
+	}
+	l.diags.Sort()
+	return l.spec.Accepted, l.diags
+}
+
+// FormatAccepted writes accepted differences as a file of them, sorted by audit,
+// endpoint, path and kind.
+func FormatAccepted(all []*Accepted) []byte {
+	all = slices.Clone(all)
+	slices.SortFunc(all, func(a, b *Accepted) int {
+		return cmp.Or(
+			strings.Compare(a.Audit.Value, b.Audit.Value), strings.Compare(a.Endpoint.Value, b.Endpoint.Value),
+			strings.Compare(a.Path.Value, b.Path.Value), strings.Compare(a.Kind.Value, b.Kind.Value), strings.Compare(a.Fingerprint, b.Fingerprint),
+		)
+	})
+	file := hclwrite.NewEmptyFile()
+	file.Body().AppendUnstructuredTokens(hclwrite.Tokens{{Type: hclsyntax.TokenComment, Bytes: []byte("# Differences that somebody has looked at. Written by shadowaudit accept; comments are not kept.\n")}})
+	for _, a := range all {
+		file.Body().AppendNewline()
+		b := file.Body().AppendNewBlock("accept", []string{a.Fingerprint}).Body()
+		text := func(name, value string) {
+			if value != "" {
+				b.SetAttributeValue(name, cty.StringVal(value))
+			}
+		}
+		text("audit", a.Audit.Value)
+		text("endpoint", a.Endpoint.Value)
+		text("path", a.Path.Value)
+		b.SetAttributeTraversal("kind", hcl.Traversal{hcl.TraverseRoot{Name: a.Kind.Value}})
+		text("from", a.From.Value)
+		text("to", a.To.Value)
+		text("max", strconv.FormatFloat(a.Max.Value*100, 'g', 10, 64)+"%")
+		text("reason", a.Reason.Value)
+		text("owner", a.Owner.Value)
+		text("expires", a.Expires.Value.Format(time.DateOnly))
+	}
+	return hclwrite.Format(file.Bytes())
 }

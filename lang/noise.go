@@ -6,6 +6,7 @@ import (
 
 	"github.com/shadowaudit/shadowaudit/lang/diag"
 	"github.com/shadowaudit/shadowaudit/lang/pos"
+	"github.com/shadowaudit/shadowaudit/lang/schema"
 )
 
 // Noise is a noise block: the baseline is asked again to learn which
@@ -70,9 +71,9 @@ func (l *loader) checkDecision(b *body, g *gateState) {
 	if g.Decision.Value == "point" && b.has("confidence") {
 		l.conflict(b.at("confidence"), "does not go with decision = point", "decision = interval")
 	}
-	if c := g.Confidence; c.Set && (c.Value < 0.5 || c.Value >= 1) {
+	if c := g.Confidence; c.Set && (c.Value <= 0.5 || c.Value >= 1) {
 		l.diags.Add(diag.Diagnostic{
-			Code: diag.BadShare, Summary: "Invalid share", Subject: c.Range, Label: "has to be at least 50% and below 100%",
+			Code: diag.BadShare, Summary: "Invalid share", Subject: c.Range, Label: "has to be above 50% and below 100%",
 			Help: `confidence = "95%"`,
 		})
 	}
@@ -82,8 +83,10 @@ func (l *loader) checkDecision(b *body, g *gateState) {
 	switch {
 	case !abortable[g.info.Name]:
 		l.conflict(g.Abort.Range, "does not go with "+g.info.Name, "abort goes with the rates of errors, mismatches and failures, and with latency quantiles")
-	case !b.has("max"):
-		l.conflict(g.Abort.Range, "needs max", "")
+	case !b.has("max") && !b.has("max_increase"):
+		l.conflict(g.Abort.Range, "needs max or max_increase", "")
+	case !b.has("max") && g.MaxIncrease.Value.Relative && g.info.Dimension == schema.Part:
+		l.conflict(g.Abort.Range, "needs max, or max_increase in percentage points", `max_increase = "0.5pp"`)
 	case len(g.Per) > 0:
 		l.conflict(g.Abort.Range, "does not go with per", "give the traffic as a whole a gate of its own with abort = true")
 	}

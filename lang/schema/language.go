@@ -59,7 +59,7 @@ var (
 	start = Argument{Name: "start", Type: Type{Base: Keyword}, Keywords: starts, Default: "earliest", Example: "latest",
 		Doc: "Where to begin where no position is kept: at the oldest message, or with those that come from now on, which needs follow."}
 	messageFormat = Argument{Name: "format", Type: Type{Base: Keyword}, Keywords: messageFormats, Required: true, Example: "gor",
-		Doc: "What a message is: gor as GoReplay writes it, gor_json as GoReplay does with --output-kafka-json-format, exchange an object of our own form, jq anything in JSON that map turns into such an object."}
+		Doc: "What a message is: gor as GoReplay writes it, gor_json as GoReplay does with --output-kafka-json-format, exchange an object of our own form (explain message), jq anything in JSON that map turns into such an object."}
 	messageMap = Argument{Name: "map", Type: Type{Base: JQValue}, Example: `"{request: {method: .verb, target: .uri}, time: .ts}"`,
 		Doc: "With jq: makes the object of format exchange from a message: request {method, target, headers, body}, response {status, headers, body}, id, session, time."}
 
@@ -351,7 +351,7 @@ var replay = Block{
 		{Name: "max_in_flight", Type: Type{Base: Integer}, Default: "256", Example: "64", Doc: "At most this many requests wait for an answer at one time, for each target."},
 		{Name: "max_gap", Type: Type{Base: Duration}, Example: `"5s"`, Doc: "With recorded timing: longer pauses between requests are cut to this."},
 		{Name: "warm_up", Type: Type{Base: Duration}, Example: `"10s"`, Doc: "How long from the first request on latencies are not judged. Behaviour is."},
-		{Name: "max_lateness", Type: Type{Base: Duration}, Default: `"250ms"`, Example: `"50ms"`, Doc: "When one request in a hundred leaves later than this, the load was not the planned one, and no gate on latency or throughput can pass."},
+		{Name: "max_lateness", Type: Type{Base: Duration}, Default: `"500ms"`, Example: `"50ms"`, Doc: "When one request in a hundred leaves later than this, the load was not the planned one, and no gate on latency or throughput can pass."},
 	},
 }
 
