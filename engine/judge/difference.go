@@ -148,8 +148,9 @@ func (d *differences) trim() {
 
 // list gives the differences, the ones that count first, then by the number of
 // pairs that show them, and how many occurrences of others it leaves out.
-// compared has the number of compared pairs of each endpoint.
-func (d *differences) list(compared map[string]int64) (diffs []result.Diff, leftOut int64) {
+// compared has the number of compared pairs of each endpoint, and noise says
+// which differences mean nothing.
+func (d *differences) list(compared map[string]int64, noise func(diffKey) bool) (diffs []result.Diff, leftOut int64) {
 	d.trim()
 	for key, g := range d.groups {
 		diff := result.Diff{
@@ -162,6 +163,9 @@ func (d *differences) list(compared map[string]int64) (diffs []result.Diff, left
 			Candidate:   g.candidate,
 			Example:     g.example,
 			IgnoredBy:   key.ignoredBy,
+		}
+		if noise(key) {
+			diff.IgnoredBy = ByNoise
 		}
 		if n := compared[key.endpoint]; n > 0 {
 			diff.Share = float64(g.pairs) / float64(n)

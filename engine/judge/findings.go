@@ -23,6 +23,7 @@ type Findings struct {
 	Gates       []result.Gate     // in the order of Config.Gates, each one's worst cohort first
 	Differences []result.Diff     // those that count first, then by pairs
 	Notes       []result.Note
+	Fitness     Fitness
 }
 
 // Finish judges the pairs. elapsed is the time from the first request sent to
@@ -32,6 +33,10 @@ func (j *Judge) Finish(elapsed time.Duration) Findings {
 	defer j.mu.Unlock()
 
 	var f Findings
+	j.ordered = j.rows.bySeq()
+	defer func() { j.ordered = nil }()
+	j.noise.settle(&j.rows, j.cfg.Noise.Confidence)
+	f.Fitness = j.harness.judge(&j.cfg.Harness, j.cfg.BaselineRecorded)
 	f.Endpoints = j.summarise()
 	for _, e := range f.Endpoints {
 		f.Outcomes.Add(e.Outcomes)
@@ -39,27 +44,40 @@ func (j *Judge) Finish(elapsed time.Duration) Findings {
 	f.Gates = j.judgeGates(elapsed)
 
 	var leftOut int64
-	f.Differences, leftOut = j.differences.list(j.compared())
+	f.Differences, leftOut = j.differences.list(j.compared(), j.noise.excuse)
 	j.conclude(&f)
 	j.annotate(&f, leftOut)
 	return f
 }
 
-// judgeGates groups the pairs once for all gates with the same Per.
+// judgeGates groups the pairs once for all gates with the same Per. The results
+// get their verdicts together, because whoever looks often sees something odd
+// by chance.
 func (j *Judge) judgeGates(elapsed time.Duration) []result.Gate {
-	results := make([][]result.Gate, len(j.gates))
+	tried := make([][]scored, len(j.gates))
 	for i, g := range j.gates {
-		if results[i] != nil {
+		if tried[i] != nil {
 			continue
 		}
 		groups := j.groupBy(g.Per)
 		for k, h := range j.gates[i:] {
 			if slices.Equal(h.Per, g.Per) {
-				results[i+k] = h.judge(groups, elapsed, j.cfg.MaxUnjudged)
+				tried[i+k] = h.try(groups, elapsed)
 			}
 		}
 	}
-	return slices.Concat(results...)
+	settle(tried)
+	var results []result.Gate
+	for i := range tried {
+		for k := range tried[i] {
+			tried[i][k].doubt(&j.cfg, j.harness.unfit)
+		}
+		sortWorst(tried[i])
+		for k := range tried[i] {
+			results = append(results, tried[i][k].Gate)
+		}
+	}
+	return results
 }
 
 // summarise gives what every endpoint did.
@@ -348,6 +366,10 @@ func (j *Judge) annotate(f *Findings, leftOut int64) {
 	}
 	j.warnUnwatched(f)
 	j.warnUncompared(f)
+	j.noise.annotate(f)
+	for _, reason := range f.Fitness.Reasons {
+		f.warn(reason)
+	}
 	if leftOut > 0 {
 		f.Notes = append(f.Notes, result.Note{Severity: "info", Text: fmt.Sprintf(
 			"%s are listed; %s at other places are counted but not listed",

@@ -46,6 +46,18 @@ func compile(g Gate, cohorts []string) (*gate, error) {
 	if g.MinSamples <= 0 {
 		g.MinSamples = info.MinSamples
 	}
+	if g.Confidence == 0 {
+		g.Confidence = DefaultConfidence
+	}
+	if !(g.Confidence > 0.5 && g.Confidence < 1) {
+		return nil, errors.New("its confidence is not between 50% and 100%")
+	}
+	if g.Decision == "" {
+		g.Decision = ByInterval
+	}
+	if g.Decision != ByInterval && g.Decision != ByPoint {
+		return nil, fmt.Errorf("there is no decision %q", g.Decision)
+	}
 	c := &gate{Gate: g, info: info}
 	c.limitText = strings.Join(c.limits(), ", ")
 	return c, nil
@@ -78,20 +90,18 @@ func (g *gate) text(l *Limit) string {
 // scored is a gate's result at one group, and how bad it is.
 type scored struct {
 	result.Gate
+	gate   *gate
+	group  *group
 	values []string
+	figure figure
+	held   []held  // the limits, unless there is nothing to hold to them
+	p      float64 // of the hypothesis that all limits are kept; 1 where only facts decide
 	excess float64 // observed value by limit; above 1 is over it
 	value  float64
 }
 
-// judge gives the results of the gate at all groups, worst first.
-func (g *gate) judge(groups []*group, elapsed time.Duration, maxUnjudged float64) []result.Gate {
-	if len(groups) == 0 {
-		return []result.Gate{g.blank(nil)}
-	}
-	all := make([]scored, len(groups))
-	for i, group := range groups {
-		all[i] = g.judgeGroup(group, elapsed, maxUnjudged)
-	}
+// sortWorst puts the worst results first.
+func sortWorst(all []scored) {
 	slices.SortFunc(all, func(a, b scored) int {
 		return cmp.Or(
 			cmp.Compare(b.Verdict, a.Verdict),
@@ -100,11 +110,19 @@ func (g *gate) judge(groups []*group, elapsed time.Duration, maxUnjudged float64
 			slices.Compare(a.values, b.values),
 		)
 	})
-	results := make([]result.Gate, len(all))
-	for i := range all {
-		results[i] = all[i].Gate
+}
+
+// try holds the gate to all groups. The results have no verdict yet: that needs
+// the results of the other gates.
+func (g *gate) try(groups []*group, elapsed time.Duration) []scored {
+	if len(groups) == 0 {
+		return []scored{{Gate: g.blank(nil), gate: g, p: 1}}
 	}
-	return results
+	all := make([]scored, len(groups))
+	for i, group := range groups {
+		all[i] = g.tryGroup(group, elapsed)
+	}
+	return all
 }
 
 // blank is the result without anything measured.
@@ -126,35 +144,36 @@ func (g *gate) blank(values []string) result.Gate {
 	return r
 }
 
-func (g *gate) judgeGroup(group *group, elapsed time.Duration, maxUnjudged float64) scored {
-	s := scored{Gate: g.blank(group.values), values: group.values}
+func (g *gate) tryGroup(group *group, elapsed time.Duration) scored {
+	s := scored{Gate: g.blank(group.values), gate: g, group: group, values: group.values, p: 1}
 	m := g.info.measure(group, elapsed)
 	same := m.paired.samples == m.all.samples
-	figure := m.all
+	s.figure = m.all
 	if g.Max == nil && g.Min == nil {
-		figure = m.paired
-		if figure.samples == 0 && m.all.samples > 0 {
+		s.figure = m.paired
+		if s.figure.samples == 0 && m.all.samples > 0 {
 			s.Reason = "nothing is known of the baseline at any of " + result.Plural(m.all.samples, "request")
 			return s
 		}
 	}
-	s.Samples = figure.samples
-	if figure.samples == 0 {
+	s.Samples = s.figure.samples
+	if s.Samples == 0 {
 		return s
 	}
-	s.Observed, s.value = &figure.value, figure.value
+	s.Observed, s.value = &s.figure.value, s.figure.value
 	if m.paired.samples > 0 && (same || g.MaxIncrease != nil) {
 		s.Baseline = &m.baseline
 	}
-	if figure.samples < int64(g.MinSamples) {
-		s.Reason = needed(figure.samples, g.MinSamples)
+	if s.Samples < int64(g.MinSamples) {
+		s.Reason = needed(s.Samples, g.MinSamples)
 		return s
 	}
-	c := g.check(m, figure, same)
-	s.Verdict, s.excess = c.verdict, c.excess
-	s.Reason = g.reason(c, figure, s.Baseline)
-	if s.Verdict == result.Pass && g.Metric == MismatchesRate {
-		s.doubt(group, maxUnjudged)
+	s.held = g.hold(m, s.figure, same)
+	for _, h := range s.held {
+		s.excess = max(s.excess, h.excess)
+	}
+	if g.Decision == ByInterval {
+		g.weigh(&s)
 	}
 	return s
 }
@@ -163,72 +182,80 @@ func needed(have int64, need int) string {
 	return fmt.Sprintf("%s of %s needed", result.FormatCount(have), result.Plural(int64(need), "sample"))
 }
 
-// doubt takes a pass back when too many pairs could not be judged.
-func (s *scored) doubt(g *group, maxUnjudged float64) {
-	if float64(g.unjudged) <= maxUnjudged*float64(g.unjudged+g.judged) {
+// doubt takes a verdict back that the pairs or the harness do not carry.
+func (s *scored) doubt(cfg *Config, unfit string) {
+	if unfit != "" && s.gate.timed() && (s.Verdict == result.Pass || s.Verdict == result.Fail) {
+		s.Verdict, s.Reason = result.Inconclusive, unfit
+		return
+	}
+	g := s.group
+	if s.Verdict == result.Fail && s.gate.Metric == MismatchesRate && g.doubtful == g.mismatched {
+		s.Verdict = result.Inconclusive
+		s.Reason = fmt.Sprintf("%s, but the baseline was asked again too seldom to know these differences from noise", s.Reason)
+		return
+	}
+	if s.Verdict != result.Pass || s.gate.Metric != MismatchesRate ||
+		float64(g.unjudged) <= cfg.MaxUnjudged*float64(g.unjudged+g.judged) {
 		return
 	}
 	s.Verdict = result.Inconclusive
 	s.Reason = fmt.Sprintf("%s of %s could not be judged", result.FormatCount(g.unjudged), result.Plural(g.unjudged+g.judged, "pair"))
 }
 
-// checked is what the limits of a gate say about a measurement.
-type checked struct {
-	verdict result.Verdict
-	excess  float64
-	broken  []string // what to say of the limits that are broken
-	missing string   // why a limit could not be judged
-	named   bool     // broken names the baseline's value
+// timed reports whether the metric is a matter of time, so that a machine that
+// was too slow spoils it.
+func (g *gate) timed() bool { return g.info.Unit != result.Share }
+
+// held is one limit of a gate and how what was observed stands to it.
+type held struct {
+	limit    *Limit
+	increase bool    // against the baseline
+	over     bool    // the observed figure breaks the limit
+	excess   float64 // the figure by the limit
+	text     string  // what to say of the figure if the limit is broken
+	named    bool    // text names the baseline's value
+	missing  string  // why the limit could not be judged
+	trial    trial   // what the evidence says; empty where the gate decides by point
 }
 
-// check holds a measurement to the limits. A value that equals a limit is
+// hold compares a measurement with the limits. A value that equals a limit is
 // within it, whatever the last bit of a division says.
-func (g *gate) check(m measurement, f figure, same bool) checked {
-	c := checked{verdict: result.Pass}
+func (g *gate) hold(m measurement, f figure, same bool) (all []held) {
 	if l := g.Max; l != nil {
-		c.excess = ratio(f.value, l.Value)
-		if over(f.value, l.Value) {
-			c.breach("over max " + g.text(l) + g.offset(f.value, l.Value))
-		}
+		all = append(all, held{
+			limit: l, over: over(f.value, l.Value), excess: ratio(f.value, l.Value),
+			text: "over max " + g.text(l) + g.offset(f.value, l.Value),
+		})
 	}
 	if l := g.Min; l != nil {
-		c.excess = max(c.excess, ratio(l.Value, f.value))
-		if over(l.Value, f.value) {
-			c.breach("under min " + g.text(l) + g.offset(f.value, l.Value))
-		}
+		all = append(all, held{
+			limit: l, over: over(l.Value, f.value), excess: ratio(l.Value, f.value),
+			text: "under min " + g.text(l) + g.offset(f.value, l.Value),
+		})
 	}
 	if g.MaxIncrease != nil {
-		g.checkIncrease(&c, m, same)
+		all = append(all, g.holdIncrease(m, same))
 	}
-	return c
+	return all
 }
 
-func (c *checked) breach(text string) {
-	c.verdict = result.Fail
-	c.broken = append(c.broken, text)
-}
-
-func (g *gate) checkIncrease(c *checked, m measurement, same bool) {
+func (g *gate) holdIncrease(m measurement, same bool) held {
 	f, l := m.paired, g.MaxIncrease
+	h := held{limit: l, increase: true, named: true}
 	if f.samples < int64(max(g.MinSamples, 1)) {
-		c.verdict = c.verdict.Merge(result.Inconclusive)
-		c.missing = needed(f.samples, g.MinSamples) + " with a known baseline"
-		return
+		h.missing = needed(f.samples, g.MinSamples) + " with a known baseline"
+		return h
 	}
 	bound := m.baseline + l.Value
 	if l.Relative {
 		bound = m.baseline * (1 + l.Value)
 	}
-	c.excess = max(c.excess, ratio(f.value, bound))
-	if !over(f.value, bound) {
-		return
-	}
-	text := g.above(f.value, m.baseline) + " (max_increase " + g.text(l) + ")"
+	h.excess, h.over = ratio(f.value, bound), over(f.value, bound)
+	h.text = g.above(f.value, m.baseline) + " (max_increase " + g.text(l) + ")"
 	if !same {
-		text += fmt.Sprintf(" at the %s whose baseline is known, where it is %s", result.Plural(f.samples, "request"), g.format(f))
+		h.text += fmt.Sprintf(" at the %s whose baseline is known, where it is %s", result.Plural(f.samples, "request"), g.format(f))
 	}
-	c.named = true
-	c.breach(text)
+	return h
 }
 
 // above says how far value is above the baseline's.
@@ -274,25 +301,18 @@ func (g *gate) offset(v, limit float64) string {
 	return " (" + text + ")"
 }
 
-// reason is the sentence that a report prints.
-func (g *gate) reason(c checked, f figure, baseline *float64) string {
-	var b strings.Builder
-	b.WriteString(g.info.Label + " " + g.format(f))
-	switch {
-	case c.verdict == result.Fail:
-		b.WriteString(" is " + strings.Join(c.broken, " and "))
-	case c.verdict == result.Inconclusive:
-		return c.missing
-	default:
-		b.WriteString(" is within " + strings.Join(g.limits(), " and "))
-	}
-	if baseline != nil && !c.named {
-		b.WriteString(", baseline " + g.info.Unit.Format(*baseline, result.Digits))
+// sentence joins the observed value and what there is to say of it to the
+// sentence that a report prints.
+func (s *scored) sentence(said string, baselineNamed bool) string {
+	g := s.gate
+	text := g.info.Label + " " + g.format(s.figure) + " is " + said
+	if s.Baseline != nil && !baselineNamed {
+		text += ", baseline " + g.info.Unit.Format(*s.Baseline, result.Digits)
 	}
 	if g.info.Unit != result.Share {
-		b.WriteString(", " + result.Plural(f.samples, "sample"))
+		text += ", " + result.Plural(s.Samples, "sample")
 	}
-	return b.String()
+	return text
 }
 
 // format writes an observed value, with as many digits as tell it apart from

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"github.com/shadowaudit/shadowaudit/engine/judge/stat"
 	"github.com/shadowaudit/shadowaudit/engine/result"
 	"github.com/shadowaudit/shadowaudit/engine/traffic"
 )
@@ -33,11 +34,62 @@ type group struct {
 
 	judged     int64 // the baseline's response is complete, and the pair could be judged
 	mismatched int64 // of them
+	doubtful   int64 // of them, those that may be noise
 	unjudged   int64 // the baseline's response is complete, but the pair could not be judged
 
-	// Latencies, sorted in the end.
-	baseline, candidate []int64 // at pairs where both have one
-	unpaired            []int64 // of the candidate at all pairs; empty if that is the same
+	marks    []mark   // what became of each pair, in the order of the traffic
+	sessions []uint32 // of each pair; empty if none is known
+
+	// Latencies of pairs that are not of the warm-up, in the order of the
+	// traffic: those of both sides where both have one, and the candidate's at
+	// all pairs.
+	times stat.Pairs
+	alone series
+
+	// The same, sorted.
+	baseline, candidate []int64
+	unpaired            []int64 // empty if it is the same as candidate
+}
+
+// series is one measurement of a number of requests.
+type series struct {
+	values   []int64
+	clusters []uint32
+}
+
+// mark says what one pair counts for.
+type mark uint16
+
+const (
+	isFinished mark = 1 << iota
+	isFailed
+	isKnown
+	isError
+	isKnownPaired
+	wasError // at the baseline
+	isJudged
+	isMismatched
+	isUnjudged
+	isDoubtful // mismatched, unless its fields are noisy after all
+)
+
+// hits says of the pairs with all of the marks of, in the order of the traffic,
+// whether they have the mark hit.
+func (g *group) hits(of, hit mark) (x []float64, clusters []uint32) {
+	for i, m := range g.marks {
+		if m&of != of {
+			continue
+		}
+		v := 0.0
+		if m&hit != 0 {
+			v = 1
+		}
+		x = append(x, v)
+		if len(g.sessions) > 0 {
+			clusters = append(clusters, g.sessions[i])
+		}
+	}
+	return x, clusters
 }
 
 // end is how the request to one side ended.
@@ -54,12 +106,23 @@ type end struct {
 func (j *Judge) ends() []end {
 	ends := []end{{complete: true, known: true}}
 	for _, text := range j.failures.text[min(1, j.failures.len()):] {
-		f := traffic.Failure(text)
-		ours := f == traffic.Interrupted || f == traffic.NoResources
-		known := !ours && f != traffic.NotRecorded
-		ends = append(ends, end{ours: ours, known: known, isError: known})
+		ends = append(ends, failedEnd(traffic.Failure(text)))
 	}
 	return ends
+}
+
+func failedEnd(f traffic.Failure) end {
+	ours := f == traffic.Interrupted || f == traffic.NoResources
+	known := !ours && f != traffic.NotRecorded
+	return end{ours: ours, known: known, isError: known}
+}
+
+// endOfSide is how the request to a side ended, before it is a row.
+func endOfSide(s SideFacts) end {
+	if s.Failure == traffic.NoFailure {
+		return end{complete: true, known: true, isError: s.Status >= 500}
+	}
+	return failedEnd(s.Failure)
 }
 
 func endOf(ends []end, failure uint8, status uint16) end {
@@ -77,10 +140,19 @@ func (j *Judge) groupBy(per []string) []*group {
 		find, groups = j.split(per)
 	}
 	ends := j.ends()
-	for r := range j.rows.all() {
+	withSessions := j.sessions.len() > 1
+	for i, r := range j.ordered {
 		g := find(r)
-		g.count(r, endOf(ends, r.baselineFailure, r.baselineStatus), endOf(ends, r.candidateFailure, r.candidateStatus))
-		g.time(r, j.cfg.BaselineRecorded)
+		m := markOf(r, endOf(ends, r.baselineFailure, r.baselineStatus), endOf(ends, r.candidateFailure, r.candidateStatus))
+		g.count(m)
+		var cluster uint32
+		if withSessions {
+			cluster = r.cluster(i)
+			g.sessions = append(g.sessions, cluster)
+		}
+		if r.flags&isWarm == 0 && i >= j.cfg.WarmUpPairs {
+			g.time(r, j.cfg.BaselineRecorded, cluster)
+		}
 	}
 	for _, g := range groups {
 		g.sort()
@@ -157,31 +229,44 @@ func (j *Judge) split(per []string) (find func(*row) *group, groups []*group) {
 	return func(r *row) *group { return byKey[keyOf(r)] }, groups
 }
 
-func (g *group) count(r *row, baseline, candidate end) {
-	g.pairs++
-	if !baseline.ours && !candidate.ours {
-		g.finished++
-		g.failed += one(r.outcome == result.PairFailed)
-	}
-	if candidate.known {
-		g.known++
-		g.errors += one(candidate.isError)
-		if baseline.known {
-			g.knownPaired++
-			g.errorsPaired += one(candidate.isError)
-			g.baselineErrors += one(baseline.isError)
+// markOf says what a pair counts for.
+func markOf(r *row, baseline, candidate end) (m mark) {
+	set := func(when bool, bit mark) {
+		if when {
+			m |= bit
 		}
 	}
-	if !baseline.complete || candidate.ours {
-		return
+	set(!baseline.ours && !candidate.ours, isFinished)
+	set(r.outcome == result.PairFailed, isFailed)
+	set(candidate.known, isKnown)
+	set(candidate.isError, isError)
+	set(candidate.known && baseline.known, isKnownPaired)
+	set(baseline.isError, wasError)
+	if baseline.complete && !candidate.ours {
+		set(r.outcome < result.PairInconclusive, isJudged)
+		// A candidate that does not answer does not behave like the baseline.
+		set(r.outcome == result.PairMismatched || !candidate.complete, isMismatched)
+		set(r.outcome >= result.PairInconclusive, isUnjudged)
+		set(r.flags&isUnproven != 0 && candidate.complete, isDoubtful)
 	}
-	if r.outcome >= result.PairInconclusive {
-		g.unjudged++
-		return
-	}
-	g.judged++
-	// A candidate that does not answer does not behave like the baseline.
-	g.mismatched += one(r.outcome == result.PairMismatched || !candidate.complete)
+	return m
+}
+
+func (g *group) count(m mark) {
+	g.pairs++
+	g.marks = append(g.marks, m)
+	has := func(bits mark) int64 { return one(m&bits == bits) }
+	g.finished += has(isFinished)
+	g.failed += has(isFinished | isFailed)
+	g.known += has(isKnown)
+	g.errors += has(isKnown | isError)
+	g.knownPaired += has(isKnownPaired)
+	g.errorsPaired += has(isKnownPaired | isError)
+	g.baselineErrors += has(isKnownPaired | wasError)
+	g.judged += has(isJudged)
+	g.mismatched += has(isJudged | isMismatched)
+	g.unjudged += has(isUnjudged)
+	g.doubtful += has(isJudged | isMismatched | isDoubtful)
 }
 
 func one(b bool) int64 {
@@ -191,25 +276,34 @@ func one(b bool) int64 {
 	return 0
 }
 
-func (g *group) time(r *row, recorded bool) {
+// time takes in the latencies of a pair. cluster is its session, 0 if no
+// session is known of any pair.
+func (g *group) time(r *row, recorded bool, cluster uint32) {
 	if r.candidateLatency == 0 {
 		return
 	}
 	if recorded {
-		g.unpaired = append(g.unpaired, r.candidateLatency)
+		g.alone.values = append(g.alone.values, r.candidateLatency)
+		if cluster != 0 {
+			g.alone.clusters = append(g.alone.clusters, cluster)
+		}
 	}
 	if r.baselineLatency == 0 {
 		return
 	}
-	g.baseline = append(g.baseline, r.baselineLatency)
-	g.candidate = append(g.candidate, r.candidateLatency)
+	g.times.Baseline = append(g.times.Baseline, r.baselineLatency)
+	g.times.Candidate = append(g.times.Candidate, r.candidateLatency)
+	if cluster != 0 {
+		g.times.Clusters = append(g.times.Clusters, cluster)
+	}
 }
 
 func (g *group) sort() {
-	if len(g.unpaired) == len(g.candidate) {
-		g.unpaired = nil
+	g.baseline, g.candidate = g.times.Sorted()
+	if len(g.alone.values) <= len(g.candidate) {
+		g.alone = series{g.times.Candidate, g.times.Clusters}
+		return
 	}
-	slices.Sort(g.baseline)
-	slices.Sort(g.candidate)
+	g.unpaired = slices.Clone(g.alone.values)
 	slices.Sort(g.unpaired)
 }

@@ -3,9 +3,15 @@
 // out is Findings: the results of the gates, the endpoints, the differences
 // summed over the pairs, and the verdict of the audit with its reason.
 //
-// A pair is kept as 32 bytes, so quantiles are exact. Everything in Findings
+// A pair is kept as 40 bytes, so quantiles are exact. Everything in Findings
 // is a function of the set of pairs: neither the order in which they come nor
 // the goroutines that bring them change a byte of it.
+//
+// A run is a sample, and two runs of the same build differ. So a gate does not
+// ask on which side of its limit a figure fell, but on which side the evidence
+// puts it: it fails if the confidence bound on the near side is over the limit,
+// passes if the one on the far side is within, and is inconclusive otherwise.
+// Package stat has the methods, decide.go says which one a metric gets.
 //
 // The judge decides nothing without evidence. Without samples, with fewer
 // than the metric needs, or with a baseline that failed too often to be a
@@ -21,6 +27,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/shadowaudit/shadowaudit/engine/result"
 	"github.com/shadowaudit/shadowaudit/engine/traffic"
@@ -48,6 +55,16 @@ type Config struct {
 	// on mismatches can no longer pass. Its zero and negative values are those
 	// of MaxBaselineFailures.
 	MaxUnjudged float64
+
+	// WarmUp and WarmUpPairs say which pairs come too early for their latency to
+	// mean anything: those sent within that time, and the first so many of the
+	// traffic. Whatever else they show counts.
+	WarmUp      time.Duration
+	WarmUpPairs int
+
+	Harness Harness // what makes a run unfit to judge latencies by
+	Noise   Noise   // what differences between two answers of the baseline prove
+	Aborts  []Abort // what ends a run early
 }
 
 // DefaultTolerance is the share of pairs without evidence that a verdict bears
@@ -62,7 +79,9 @@ type Gate struct {
 	Min         *Limit // the candidate's value is at least this
 	MaxIncrease *Limit // the candidate's value is above the baseline's by at most this
 	Per         []string
-	MinSamples  int // 0: the metric's default
+	MinSamples  int      // 0: the metric's default
+	Decision    Decision // "": ByInterval
+	Confidence  float64  // of each bound, between 0.5 and 1; 0: DefaultConfidence
 	Origin      pos.Range
 	Snippet     string // the line of the spec
 }
@@ -82,9 +101,22 @@ type Pair struct {
 	Outcome  result.Outcome
 	Reason   string // why the pair is inconclusive; one of a few fixed texts
 
+	// Session is whoever sent the request, as far as it is known: requests of
+	// one session are not independent evidence. It may be "".
+	Session string
+
+	At             time.Duration // when it was sent, from the beginning of the replay
+	Late           time.Duration // how long after its due time
+	CandidateFirst bool          // the candidate was sent its copy first
+
 	Baseline, Candidate SideFacts
 
 	Differences []Diff
+
+	// Probed says that the baseline was asked a second time and gave a complete
+	// response, and ProbeDifferences in what its two answers differ.
+	Probed           bool
+	ProbeDifferences []Diff
 
 	// Values gives the values of Differences[i] at both sides, and Example the
 	// request, as a report may show them: scrubbed. They are called while Add
@@ -126,13 +158,19 @@ type Judge struct {
 
 	mu          sync.Mutex
 	rows        rows
+	ordered     []*row // by seq, while Finish runs
 	endpoints   names
 	values      names // cohort values of a pair, joined
 	failures    names
+	sessions    names
 	reasons     map[string]int64 // of inconclusive pairs
 	uncompared  int64            // ignored pairs of which a rule left the whole body out
 	excuses     map[string]int64 // the rules that did, with their pairs
 	differences differences
+	noise       noise
+	harness     harness
+	aborts      []*abort
+	trip        atomic.Pointer[Trip]
 
 	mismatched, failed, done atomic.Int64
 }
@@ -144,6 +182,9 @@ type Judge struct {
 func New(cfg Config, cohorts []string) (*Judge, error) {
 	cfg.MaxBaselineFailures = tolerance(cfg.MaxBaselineFailures)
 	cfg.MaxUnjudged = tolerance(cfg.MaxUnjudged)
+	if cfg.Noise.Confidence == 0 {
+		cfg.Noise.Confidence = DefaultNoiseConfidence
+	}
 	j := &Judge{cfg: cfg, cohorts: slices.Clone(cohorts), reasons: map[string]int64{}, excuses: map[string]int64{}}
 	for _, g := range cfg.Gates {
 		c, err := compile(g, j.cohorts)
@@ -151,6 +192,13 @@ func New(cfg Config, cohorts []string) (*Judge, error) {
 			return nil, fmt.Errorf("gate %q: %w", g.Name, err)
 		}
 		j.gates = append(j.gates, c)
+	}
+	for _, a := range cfg.Aborts {
+		c, err := newAbort(a, cfg.Noise.Probing)
+		if err != nil {
+			return nil, fmt.Errorf("abort on %s: %w", a.Metric, err)
+		}
+		j.aborts = append(j.aborts, c)
 	}
 	return j, nil
 }
@@ -168,7 +216,13 @@ func (j *Judge) Add(p *Pair) {
 	defer j.mu.Unlock()
 
 	endpoint := j.endpoints.id(p.Endpoint)
+	if j.cfg.Noise.Probing {
+		j.noise.add(p, j.rows.count)
+	}
 	j.rows.add(row{
+		seq:              uint32(min(max(p.Seq, 0), 1<<32-1)),
+		session:          j.session(p.Session),
+		flags:            flags(one(p.At < j.cfg.WarmUp)) * isWarm,
 		endpoint:         endpoint,
 		cohorts:          j.values.id(joined(p.Cohorts, len(j.cohorts))),
 		outcome:          p.Outcome,
@@ -184,6 +238,8 @@ func (j *Judge) Add(p *Pair) {
 	}
 	j.differences.add(p)
 	j.excuse(p)
+	j.harness.add(p, &j.cfg.Harness)
+	j.watch(p)
 
 	j.done.Add(1)
 	switch p.Outcome {
@@ -220,6 +276,14 @@ func latency(s SideFacts) int64 {
 		return 0
 	}
 	return max(s.Latency, 0)
+}
+
+// session interns the session of a pair; 0 stands for none.
+func (j *Judge) session(s string) uint32 {
+	if j.sessions.len() == 0 {
+		j.sessions.id("")
+	}
+	return j.sessions.id(s)
 }
 
 func status(s SideFacts) uint16 {

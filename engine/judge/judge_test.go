@@ -101,7 +101,7 @@ func TestGate(t *testing.T) {
 			"p95 312ms is over max 250ms (+24.8%), baseline 120ms, 340 samples", 340,
 		},
 		{
-			"barely over max is shown apart", Gate{Metric: LatencyMean, Max: max250}, false,
+			"barely over max is shown apart", Gate{Metric: LatencyMean, Max: max250, MinSamples: 1}, false,
 			join(times(9, ok(120, 250)), times(1, ok(120, 251))), result.Fail,
 			"mean latency 250.1ms is over max 250ms (+0.04%), baseline 120ms, 10 samples", 10,
 		},
@@ -147,7 +147,7 @@ func TestGate(t *testing.T) {
 			"slowest answer 2s is over max 250ms (+700%), baseline 10ms, 4 samples", 4,
 		},
 		{
-			"a refusal is not a fast answer", Gate{Metric: LatencyMean, Max: max250}, false,
+			"a refusal is not a fast answer", Gate{Metric: LatencyMean, Max: max250, MinSamples: 1}, false,
 			join(times(2, ok(10, 100)), times(8, failed("", traffic.Refused))), result.Pass,
 			"mean latency 100ms is within max 250ms, baseline 10ms, 2 samples", 2,
 		},
@@ -249,7 +249,7 @@ func TestGate(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			tt.gate.Name = "g"
+			tt.gate.Name, tt.gate.Decision = "g", ByPoint
 			f := finish(t, Config{Gates: []Gate{tt.gate}, BaselineRecorded: tt.record}, nil, tt.pairs)
 			g := f.Gates[0]
 			if g.Verdict != tt.verdict || g.Reason != tt.reason || g.Samples != tt.samples {
@@ -285,7 +285,7 @@ func TestVerdict(t *testing.T) {
 			`gate "tail" (endpoint GET /a) failed: p50 60ms is over max 50ms (+20%), baseline 1ms, 9 samples`,
 		},
 		{
-			"two fail", []Gate{tail, {Name: "m", Metric: LatencyMean, Max: at(1e6, "1ms")}}, times(9, ok(1, 60)), result.Fail,
+			"two fail", []Gate{tail, {Name: "m", Metric: LatencyMean, Max: at(1e6, "1ms"), MinSamples: 1}}, times(9, ok(1, 60)), result.Fail,
 			`2 of 2 gate results failed, first gate "tail" (endpoint GET /a): p50 60ms is over max 50ms (+20%), baseline 1ms, 9 samples`,
 		},
 		{"too little", []Gate{errors, tail}, times(1, ok(1, 1)), result.Inconclusive, `gate "tail" (endpoint GET /a) had too little evidence: 1 of 2 samples needed`},
@@ -317,6 +317,9 @@ func TestVerdict(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			for i := range tt.gates {
+				tt.gates[i].Decision = ByPoint
+			}
 			f := finish(t, Config{Gates: tt.gates}, nil, tt.pairs)
 			if f.Verdict != tt.verdict || f.Reason != tt.reason {
 				t.Errorf("got  %v: %s\nwant %v: %s", f.Verdict, f.Reason, tt.verdict, tt.reason)
@@ -521,7 +524,7 @@ func TestPerCohortWorstFirst(t *testing.T) {
 	}
 	few := in("mars", "GET /b", 999)[:1]
 	pairs := join(in("eu", "GET /a", 100), in("us", "GET /a", 300), in("eu", "GET /b", 200), few, in("asia", "GET /a", 20))
-	gate := Gate{Name: "tail", Metric: LatencyMean, Max: at(150e6, "150ms"), Per: []string{"region", Endpoint}, MinSamples: 2}
+	gate := Gate{Name: "tail", Metric: LatencyMean, Max: at(150e6, "150ms"), Per: []string{"region", Endpoint}, MinSamples: 2, Decision: ByPoint}
 	f := finish(t, Config{Gates: []Gate{gate}}, []string{"tenant", "region"}, pairs)
 	var got []string
 	for _, g := range f.Gates {
@@ -583,7 +586,7 @@ func TestEndpoints(t *testing.T) {
 }
 
 func TestMinSamples(t *testing.T) {
-	want := map[Metric]int{LatencyP50: 5, LatencyP90: 29, LatencyP95: 59, LatencyP99: 299, LatencyP999: 2995, LatencyMean: 1, LatencyMax: 1, ErrorsRate: 1}
+	want := map[Metric]int{LatencyP50: 5, LatencyP90: 29, LatencyP95: 59, LatencyP99: 299, LatencyP999: 2995, LatencyMean: 30, LatencyMax: 1, ErrorsRate: 1}
 	for _, m := range Metrics() {
 		if n, ok := want[m.Name]; ok && m.MinSamples != n {
 			t.Errorf("%s: %d samples, want %d", m.Name, m.MinSamples, n)
@@ -631,6 +634,9 @@ func random(rng *rand.Rand, n int) []Pair {
 			Baseline:  SideFacts{Latency: ms(rng.Int64N(50)), Status: 200, Failure: failures[rng.IntN(len(failures))]},
 			Candidate: SideFacts{Latency: ms(rng.Int64N(60)), Status: 200 + 100*rng.IntN(4), Failure: failures[rng.IntN(len(failures))]},
 			Example:   func() result.Example { return result.Example{Seq: seq, ID: fmt.Sprint(seq)} },
+			Session:   fmt.Sprint("s", rng.IntN(40)),
+			Probed:    rng.IntN(2) == 0,
+			At:        time.Duration(rng.IntN(1000)) * time.Millisecond,
 			Values:    func(d int) (string, string) { return fmt.Sprint(seq, d), fmt.Sprint(d, seq) },
 		}
 		for range rng.IntN(4) {
@@ -638,6 +644,9 @@ func random(rng *rand.Rand, n int) []Pair {
 				Path: fmt.Sprint(".body.f", rng.IntN(9)), Kind: result.KindValue,
 				IgnoredBy: []string{"", "", "rule"}[rng.IntN(3)],
 			})
+		}
+		for range rng.IntN(3) {
+			p.ProbeDifferences = append(p.ProbeDifferences, Diff{Path: fmt.Sprint(".body.f", rng.IntN(9)), Kind: result.KindValue})
 		}
 		pairs[i] = p
 	}
@@ -647,15 +656,19 @@ func random(rng *rand.Rand, n int) []Pair {
 func TestOrderAndGoroutinesChangeNothing(t *testing.T) {
 	cfg := Config{
 		BaselineRecorded: true,
+		WarmUp:           100 * time.Millisecond,
+		Noise:            Noise{Probing: true},
 		Gates: []Gate{
 			{Name: "tail", Metric: LatencyP95, Max: at(50e6, "50ms"), MaxIncrease: relative(0.1, "10%"), Per: []string{Endpoint, "region"}, MinSamples: 5},
 			{Name: "errors", Metric: ErrorsRate, MaxIncrease: at(0.1, "10pp"), Per: []string{"tenant"}},
 			{Name: "behaviour", Metric: MismatchesRate, Max: at(0, "0%")},
+			{Name: "mean", Metric: LatencyMean, MaxIncrease: relative(0.1, "10%")},
+			{Name: "slowest", Metric: LatencyMax, MaxIncrease: relative(0.1, "10%")},
 		},
 	}
 	cohorts := []string{"region", "tenant"}
 	rng := rand.New(rand.NewPCG(1, 2))
-	for round := range 20 {
+	for round := range 8 {
 		pairs := random(rng, 1+rng.IntN(600))
 		want := finish(t, cfg, cohorts, pairs)
 		if o := want.Outcomes; o.Total != int64(len(pairs)) || o.Matched+o.Ignored+o.Mismatched+o.Failed+o.Inconclusive != o.Total {
@@ -695,6 +708,26 @@ func BenchmarkAdd(b *testing.B) {
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		j.Add(&pairs[i%len(pairs)])
+	}
+}
+
+// BenchmarkFinishPaired is a hundred thousand pairs at forty cohorts, held to
+// the baseline in every way.
+func BenchmarkFinishPaired(b *testing.B) {
+	cfg := Config{Gates: []Gate{
+		{Name: "tail", Metric: LatencyP95, MaxIncrease: relative(0.1, "10%"), Per: []string{"cohort"}},
+		{Name: "all", Metric: LatencyP99, Max: at(1e9, "1s"), MaxIncrease: relative(0.1, "10%")},
+		{Name: "errors", Metric: ErrorsRate, MaxIncrease: at(0.001, "0.1pp"), Per: []string{"cohort"}},
+	}}
+	j, err := New(cfg, []string{"cohort"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, p := range (world{cohorts: 40, errors: 0.01}).pairs(rand.New(rand.NewPCG(1, 2)), 100_000) {
+		j.Add(&p)
+	}
+	for b.Loop() {
+		j.Finish(time.Second)
 	}
 }
 

@@ -36,6 +36,10 @@ type MetricInfo struct {
 	Paired     bool        // has a value at the baseline, so that max_increase means something
 
 	measure func(*group, time.Duration) measurement
+
+	// Which evidence there is for the value; see decide.go.
+	permille int  // of a quantile
+	of, hit  mark // of a share: the pairs that count, and those that are counted
 }
 
 // metrics is the table behind Metrics; a metric is a row in it.
@@ -46,7 +50,7 @@ var metrics = []MetricInfo{
 	quantileMetric(LatencyP99, "p99", 990),
 	quantileMetric(LatencyP999, "p99.9", 999),
 	{
-		Name: LatencyMean, Label: "mean latency", Unit: result.Nanoseconds, MinSamples: 1, Paired: true,
+		Name: LatencyMean, Label: "mean latency", Unit: result.Nanoseconds, MinSamples: 30, Paired: true,
 		Doc:     "The mean of the latencies.",
 		measure: latencyMeasure(mean),
 	},
@@ -58,18 +62,18 @@ var metrics = []MetricInfo{
 	{
 		Name: ErrorsRate, Label: "error rate", Unit: result.Share, MinSamples: 1, Paired: true,
 		Doc:     "The share of requests that got a status of 500 or more, or no complete response.",
-		measure: measureErrors,
+		measure: measureErrors, of: isKnown, hit: isError,
 	},
 	{
 		Name: MismatchesRate, Label: "mismatch rate", Unit: result.Share, MinSamples: 1,
 		Doc: "The share of pairs that differ where it counts, or to which only the candidate gave no complete response, " +
 			"among the pairs that the baseline completed and that could be judged.",
-		measure: measureMismatches,
+		measure: measureMismatches, of: isJudged, hit: isMismatched,
 	},
 	{
 		Name: FailuresRate, Label: "failure rate", Unit: result.Share, MinSamples: 1,
 		Doc:     "The share of pairs to which at least one side gave no complete response.",
-		measure: measureFailures,
+		measure: measureFailures, of: isFinished, hit: isFailed,
 	},
 	{
 		Name: Throughput, Label: "throughput", Unit: result.PerSecond, MinSamples: 1,
@@ -77,6 +81,10 @@ var metrics = []MetricInfo{
 		measure: measureThroughput,
 	},
 }
+
+// Abortable reports whether a limit on the metric can end a run early, which is
+// so for shares and quantiles.
+func (m MetricInfo) Abortable() bool { return m.of != 0 || m.permille > 0 }
 
 // Metrics lists the metrics, in the order in which references name them.
 func Metrics() []MetricInfo { return slices.Clone(metrics) }
@@ -98,6 +106,7 @@ func quantileMetric(name Metric, label string, permille int) MetricInfo {
 		Doc:        "The " + label + " of the latencies: the smallest one that at least that share of the requests kept to.",
 		MinSamples: quantileSamples(permille),
 		Paired:     true,
+		permille:   permille,
 		measure:    latencyMeasure(func(sorted []int64) float64 { return quantile(sorted, permille) }),
 	}
 }

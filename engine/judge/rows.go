@@ -1,7 +1,9 @@
 package judge
 
 import (
+	"cmp"
 	"iter"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -14,12 +16,23 @@ type row struct {
 	candidateLatency int64
 	endpoint         uint32
 	cohorts          uint32
+	seq              uint32 // place in the traffic; the last number stands for all beyond it
+	session          uint32 // 0: unknown
 	baselineStatus   uint16
 	candidateStatus  uint16
 	baselineFailure  uint8 // 0: the response is complete
 	candidateFailure uint8
 	outcome          result.Outcome
+	flags            flags
 }
+
+// flags are what else is known of a pair.
+type flags uint8
+
+const (
+	isWarm     flags = 1 << iota // sent too early for its latency to count
+	isUnproven                   // mismatched, unless its fields are noisy after all
+)
 
 // rows grows in pieces, so that growth copies nothing.
 type rows struct {
@@ -49,6 +62,28 @@ func (r *rows) all() iter.Seq[*row] {
 		}
 	}
 }
+
+// cluster numbers the session of the row with place i in the traffic. A pair
+// of which no session is known stands for itself.
+func (r *row) cluster(i int) uint32 {
+	if r.session == 0 {
+		return 1<<31 | uint32(i)
+	}
+	return r.session
+}
+
+// bySeq gives the rows in the order of the traffic.
+func (r *rows) bySeq() []*row {
+	ordered := make([]*row, 0, r.count)
+	for x := range r.all() {
+		ordered = append(ordered, x)
+	}
+	slices.SortFunc(ordered, func(a, b *row) int { return cmp.Compare(a.seq, b.seq) })
+	return ordered
+}
+
+// at gives the row that was added as number i.
+func (r *rows) at(i int) *row { return &r.pieces[i/pieceLen][i%pieceLen] }
 
 // names gives texts small numbers. The numbers depend on the order of arrival,
 // so nothing may be sorted by them.

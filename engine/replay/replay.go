@@ -67,6 +67,8 @@ type Pair struct {
 	*Step
 	Due                 time.Duration // from the start of the replay
 	Lateness            time.Duration // from the due time to the moment of sending
+	Sent                time.Duration // from the start of the replay
+	CandidateFirst      bool          // the candidate was asked first
 	Baseline, Candidate traffic.Outcome
 	Probe               *traffic.Outcome // nil: not probed
 }
@@ -165,7 +167,7 @@ func (s *Scheduler) Run(ctx context.Context, steps <-chan *Step) Stats {
 			when = time.Now() // nothing is late that was never due
 		}
 		s.sleep(ctx, when)
-		s.dispatch(ctx, step, due, when)
+		s.dispatch(ctx, job{step: step, due: due, at: when, start: start})
 	}
 	s.wg.Wait()
 	s.closeAll()
@@ -185,6 +187,8 @@ type job struct {
 	step *Step
 	due  time.Duration
 	at   time.Time // the due time on the clock
+
+	start time.Time // of the replay
 }
 
 // lane carries the pairs of one session, one after the other, over its own
@@ -199,7 +203,8 @@ type lane struct {
 
 // dispatch hands a step to its lane. It waits while too much waits already;
 // then requests become late, and the lateness shows it.
-func (s *Scheduler) dispatch(ctx context.Context, step *Step, due time.Duration, at time.Time) {
+func (s *Scheduler) dispatch(ctx context.Context, j job) {
+	step := j.step
 	size := sizeOf(step)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -214,7 +219,6 @@ func (s *Scheduler) dispatch(ctx context.Context, step *Step, due time.Duration,
 	s.pending++
 	s.bytes += size
 	s.stats.PeakPending = max(s.stats.PeakPending, s.pending)
-	j := job{step, due, at}
 	if session := step.Exchange.Session; session != "" {
 		s.enqueue(session, j)
 		return
@@ -316,7 +320,9 @@ func (s *Scheduler) send(l *lane, j job) {
 		p.Lateness = max(0, now.Sub(j.at))
 	}
 	var other sync.WaitGroup
-	if coin(s.cfg.Seed, j.step.Seq) {
+	p.Sent = now.Sub(j.start)
+	p.CandidateFirst = coin(s.cfg.Seed, j.step.Seq)
+	if p.CandidateFirst {
 		other.Go(func() { p.Baseline = l.baseline.Do(x) })
 		p.Candidate = l.candidate.Do(x)
 	} else {
