@@ -40,8 +40,10 @@ func TestAQueueIsBoundedByBytes(t *testing.T) {
 		t.Error("a full queue took one more")
 	}
 	q.Next(t.Context())
-	if !q.Put(body(4<<10)) || !q.Put(body(4<<10)) || q.Put(body(4<<10)) {
-		t.Error("bytes are not given back")
+	for i, want := range []bool{true, true, false} {
+		if got := q.Put(body(4 << 10)); got != want {
+			t.Errorf("exchange %d: let in %v; bytes are not given back", i, got)
+		}
 	}
 }
 
