@@ -205,7 +205,8 @@ func kindOf(name string) Kind {
 		return HTML
 	case "text/event-stream":
 		return EventStream
-	case "application/javascript", "application/ecmascript", "application/graphql", "application/yaml", "application/x-yaml", "application/toml":
+	case "application/javascript", "application/ecmascript", "application/graphql", "application/yaml", "application/x-yaml", "application/toml",
+		"application/csv", "application/x-csv":
 		return Text
 	}
 	switch {

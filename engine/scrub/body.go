@@ -62,7 +62,12 @@ func (w *worker) content(m content.MediaType, plain []byte, at where) []byte {
 		return nil
 	}
 	body, marked := bytes.CutPrefix(text, byteOrderMark)
-	out := w.document(kind, body, at)
+	var out []byte
+	if tableKinds[m.Name] {
+		out = changed(body, w.table(string(body), at))
+	} else {
+		out = w.document(kind, body, at)
+	}
 	if w.failed() || sameBytes(out, body) {
 		return plain
 	}

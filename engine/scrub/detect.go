@@ -22,10 +22,13 @@ var detectors = []detector{
 	{vendorKey, longRun, findVendorKeys},
 	{cardCheck, manyDigits, findTracks},
 	{email, func(t traits) bool { return t.has&hasAt != 0 }, findEmails},
-	{iban, manyDigits, findIBANs},
+	{iban, func(t traits) bool { return t.digits >= 8 || t.digits >= 4 && t.run >= minToken }, findIBANs},
 	{card, func(t traits) bool { return t.digits >= 13 }, findCards},
 	{phone, manyDigits, findPhones},
 	{ssn, func(t traits) bool { return t.digits >= 9 && t.has&hasDash != 0 }, findSSNs},
+	{nationalID, func(t traits) bool { return t.digits >= 7 && t.run >= 11 }, findNationalIDs},
+	{ip, func(t traits) bool { return t.has&hasColon != 0 }, findIPv6},
+	{device, func(t traits) bool { return t.has&hasColon != 0 || t.has&hasDash != 0 && t.run >= 17 }, findMACs},
 }
 
 func longRun(t traits) bool    { return t.run >= minToken }
@@ -374,6 +377,8 @@ func (v *vendorRow) match(s string, i int) int {
 	for end < len(s) && end-start < longestKey && (isAlnum(s[end]) || strings.IndexByte(v.more, s[end]) >= 0) {
 		if isDigit(s[end]) {
 			digits++
+		} else if v.mixed && digits == 0 && end-start > 64 { // words and dashes; looking on would take long
+			return 0
 		}
 		end++
 	}

@@ -274,7 +274,7 @@ func findIBANs(s string, spans []span) []span {
 // separated by one space or dash.
 func ibanEnd(s string, i int) int {
 	want := ibanLengths[strings.ToUpper(s[i:i+2])]
-	if want == 0 {
+	if check := s[i+2 : i+4]; want == 0 || check < "02" || check > "98" { // 98 less a remainder by 97
 		return 0
 	}
 	compact := make([]byte, 0, 34)

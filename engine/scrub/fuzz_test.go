@@ -2,6 +2,7 @@ package scrub
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -153,6 +154,17 @@ func BenchmarkRequestWithoutBody(b *testing.B) {
 		x.Request.Header = header
 		if err := s.Exchange(x); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkValid is the floor: a look at every byte of the same document.
+func BenchmarkValid(b *testing.B) {
+	body := orders(64 << 10)
+	b.SetBytes(int64(len(body)))
+	for b.Loop() {
+		if !json.Valid(body) {
+			b.Fatal("not valid")
 		}
 	}
 }

@@ -83,7 +83,9 @@ var headerRows = map[string]headerRow{
 
 // integrityFields vouch for a body, and do not for another one.
 var integrityFields = []string{"Content-MD5", "Digest", "Content-Digest", "Repr-Digest", "Signature", "Signature-Input", "X-Amz-Content-Sha256",
-	"X-Hub-Signature", "X-Hub-Signature-256", "Stripe-Signature", "X-Slack-Signature", "X-Twilio-Signature", "X-Shopify-Hmac-Sha256"}
+	"X-Hub-Signature", "X-Hub-Signature-256", "Stripe-Signature", "X-Slack-Signature", "X-Twilio-Signature", "X-Shopify-Hmac-Sha256",
+	"X-Signature", "X-Webhook-Signature", "Webhook-Signature", "Svix-Signature", "X-Line-Signature", "X-Razorpay-Signature", "Paypal-Transmission-Sig",
+	"X-Goog-Hash", "X-Amz-Checksum-Crc32", "X-Amz-Checksum-Crc32c", "X-Amz-Checksum-Crc64nvme", "X-Amz-Checksum-Sha1", "X-Amz-Checksum-Sha256"}
 
 // header returns h with its names and values scrubbed, and h itself when all
 // stay.

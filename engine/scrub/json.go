@@ -52,7 +52,7 @@ func (w *worker) root(p places) where { return where{rule: p.rule, places: p} }
 // inside is where the members of an object at a are.
 func (a where) inside() where {
 	out := where{class: containerClass(a.key, a.in, a.class), rule: a.rule, places: a.places}
-	out.in = a.in & inCard
+	out.in = a.in & (inCard | inClaims)
 	if a.key != nil {
 		out.in = scopeInside(a.key, a.in)
 	}
@@ -216,8 +216,22 @@ func (j *walk) readName(f *frame) bool {
 	f.named = true
 	f.nameEnd = int(j.dec.InputOffset())
 	f.name = f.nameEnd - len(raw)
-	text := unquoted(raw)
-	f.nameKey = j.w.key(text)
+	last := f.nameKey
+	if last != nil && last.next != nil && last.next.raw == string(raw) { // members follow each other as they did in the object before
+		f.nameKey = last.next
+	} else {
+		f.nameKey = j.w.key(unquoted(raw))
+		if last != nil && len(raw) <= longestName && bytes.IndexByte(raw, '\\') < 0 {
+			if f.nameKey.raw == "" {
+				f.nameKey.raw = string(raw)
+			}
+			last.next = f.nameKey
+		}
+	}
+	text := raw[1 : len(raw)-1]
+	if bytes.IndexByte(text, '\\') >= 0 {
+		text = unquoted(raw)
+	}
 	k := f.nameKey
 	if k.named && !k.says() {
 		if l := j.label(f); l != nil && l.says() {
@@ -462,6 +476,7 @@ func (w *worker) scalar(at *where, raw []byte) (with string, goes bool) {
 func (w *worker) jsonString(at *where, raw []byte) (with string, goes bool) {
 	inner := raw[1 : len(raw)-1]
 	quiet := at.quiet() && !at.link
+	quiet = quiet && w.literals == nil
 	if quiet && len(inner) < 6 { // shorter than anything that shows by its form
 		return "", false
 	}
@@ -503,6 +518,7 @@ func (w *worker) jsonNumber(at *where, raw []byte) (with string, goes bool) {
 		}
 		return w.number(v.class, text), false
 	case Keep:
+		w.kept = append(w.kept, text)
 		return "", false
 	}
 	if head, digits, tail := wholeNumber(text); w.s.enabled[card] && every(digits, isDigit) && isCard(digits) {

@@ -27,6 +27,7 @@ const (
 	inCard   scope = 1 << iota // anywhere inside a payment card
 	inPerson                   // directly inside somebody
 	inPostal                   // directly inside a postal address
+	inClaims                   // directly inside the claims of a web token
 )
 
 // gate is a condition on the text of a value, for names with other meanings.
@@ -41,6 +42,7 @@ const (
 	panDigits        // 12 digits or more
 	address4or6      // an IP address
 	decimals         // three decimals or more
+	subject          // who a token is for: not a UUID or a short number, which are ids like others
 	opaque           // not a word: a long value, or letters with digits
 )
 
@@ -59,6 +61,8 @@ func (g gate) admits(s string) bool {
 	case address4or6:
 		_, _, _, ok := splitIP(s)
 		return ok
+	case subject:
+		return !isUUID(s) && (len(s) > 12 || !every(s, isDigit))
 	case opaque:
 		return longValue.admits(s) || isOpaque(s)
 	case decimals:
@@ -122,11 +126,12 @@ var keyRows = []keyRow{
 		"guest name,passenger name,employee name,buyer name,sender name,receiver name,beneficiary name,applicant name,name on card,middle initial,birth name," +
 		"vorname,nachname,familienname,prenom,apellido,apellidos"},
 	{class: name, names: "recipient,consignee,nickname,nick name,fname,lname,firstname,lastname", exact: true},
-	{class: name, names: "name", under: inPerson | inCard, exact: true},
+	{class: name, names: "name", under: inPerson | inCard | inClaims, exact: true},
 	{class: name, names: "display name,names,formatted", under: inPerson, exact: true},
 	{class: name, names: "holder,owner", under: inCard, exact: true},
 	{class: username, names: "username,user name,login name,user login,screen name,preferred username"},
 	{class: username, names: "login,userid,handle", exact: true},
+	{class: username, names: "sub,upn,oid,unique name,cognito username", under: inClaims, exact: true, gate: subject},
 	{class: none, names: "user name template,host name,file name"},
 	{class: address, names: "street,street address,street name,address line,address line1,address line2,address line3,address1,address2,house number,house no," +
 		"home address,postal address,billing address,shipping address,mailing address,delivery address,residential address,zip code,postal code,postcode," +
@@ -139,7 +144,7 @@ var keyRows = []keyRow{
 	{class: ssn, names: "ssn,social security,social security number,social security no,itin"},
 	{class: nationalID, names: "passport,passport number,passport no,national id,national id number,national insurance number,nino,tax id,tax number,taxpayer id," +
 		"driver license,drivers license,driver licence,driving licence,driver license number,drivers license number,license plate,identity number,id card number," +
-		"personal number,personnummer,aadhaar,aadhaar number,cpf,curp,dni,nhs number,medicare number,bsn,pesel,codice fiscale,steuer id,identity card"},
+		"personal number,personnummer,aadhaar,aadhaar number,cpf,curp,dni,nhs number,medicare number,bsn,pesel,codice fiscale,steuer id,identity card,hetu,henkilotunnus,personal identity code,numero securite sociale,ahv number,sozialversicherungsnummer"},
 	{class: ip, names: "ip,ip address,ip addr,remote addr,remote address,client addr,ips,ip addresses,ipv4,ipv6", gate: address4or6},
 	{class: device, names: "device id,imei,imsi,iccid,meid,idfa,idfv,gaid,aaid,advertising id,ad id,udid,android id,mac address,mac addr,device fingerprint,browser fingerprint,hardware id"},
 	{class: location, names: "latitude,longitude,lat,lng,lon,long", gate: decimals},
@@ -214,6 +219,9 @@ type keyInfo struct {
 	invites   bool // in a path, a secret of a mailed link comes next
 	names     bool // its value is the name of what stands beside it: {"name":"password","value":"..."}
 	named     bool // what stands beside it
+
+	raw  string   // the name as JSON text, once it was met there
+	next *keyInfo // the name that stood behind it last
 }
 
 // namingFields and namedFields are the two halves of a pair that carries a name
@@ -251,7 +259,7 @@ func (w *worker) key(name []byte) *keyInfo {
 // classify looks a name up by its endings, longest first.
 func (s *Scrubber) classify(name string) *keyInfo {
 	info := &keyInfo{rule: -1, exposed: !traitsOf(name).dull()}
-	words := wordsOf(name[max(0, len(name)-longestName):])
+	words := wordsOf(lastName(name[max(0, len(name)-longestName):]))
 	full := strings.Join(words, " ")
 	if rule, ok := s.byKey[full]; ok {
 		info.rule = rule
@@ -422,4 +430,18 @@ func containerClass(k *keyInfo, in scope, inherited class) class {
 // everything below, the others for one level.
 func scopeInside(k *keyInfo, in scope) scope {
 	return k.opens | in&inCard
+}
+
+// lastName is the innermost of the names that a name in brackets holds: login
+// of user[login] and of items[0][login][].
+func lastName(name string) string {
+	trimmed := strings.TrimSuffix(name, "[]")
+	if !strings.HasSuffix(trimmed, "]") {
+		return name
+	}
+	open := strings.LastIndexByte(trimmed, '[')
+	if inner := trimmed[open+1 : len(trimmed)-1]; open > 0 && inner != "" && !every(inner, isDigit) {
+		return inner
+	}
+	return name
 }

@@ -54,6 +54,21 @@ func (d *draws) from(alphabet string) byte { return alphabet[d.below(len(alphabe
 // a one-digit value is met again once in ten.
 const attempts = 8
 
+// unique replaces the digits of a number by a permutation of all numbers as
+// long, so that two accounts never become one. Letters, and numbers too short for
+// that, are drawn.
+func (w *worker) unique(c class, s string) string {
+	digits := digitsOnly(s)
+	if w.ff1 == nil {
+		w.ff1, _ = newFF1(w.s.others[permutations], 10) // a key of 32 bytes has no error
+	}
+	out, err := w.ff1.encrypt(digits, []byte(classes[c].name))
+	if err != nil {
+		return s
+	}
+	return fill(s, out)
+}
+
 // surrogate returns the stand-in for s: never s itself, unless s is recognised
 // as a surrogate already or has nothing in it that could identify anybody.
 func (w *worker) surrogate(c class, s string) string {
@@ -64,10 +79,30 @@ func (w *worker) surrogate(c class, s string) string {
 	if row.remove {
 		return w.gone(s)
 	}
-	d := w.drawsOf(c)
+	if w.s.isSealed(c, s) {
+		return s
+	}
+	out := w.fresh(c, s)
+	w.note(c, s, out)
+	return out
+}
+
+// fresh draws a surrogate that is not the original.
+func (w *worker) fresh(c class, s string) string {
+	if c == webToken {
+		return w.webToken(s)
+	}
+	row, d := &classes[c], w.drawsOf(c)
 	d.seed(row.canonical(s))
 	for range attempts {
-		if out := row.surrogate(d, s); out != s {
+		out := row.surrogate(d, s)
+		switch {
+		case sealing(c):
+			out = w.s.seal(out)
+		case c == bank && countDigits(s) >= 6 && every(s, func(b byte) bool { return b < 0x80 && !isLetter(b) }):
+			out = w.unique(c, s)
+		}
+		if out != s {
 			return out
 		}
 	}
@@ -267,8 +302,50 @@ func cardNumber(d *draws, s string) string {
 		return letters(d, s)
 	}
 	prefix := testPrefix(digits)
-	body := prefix + d.digits(len(digits)-1-len(prefix))
+	body := prefix + d.digits(len(digits)-2-len(prefix))
+	body += string(markDigit(body))
 	return fill(s, body+string(luhnDigit(body)))
+}
+
+// markDigit is the check digit of ISO 7064 MOD 11,10. In front of the check digit
+// of the card it marks a surrogate: of the numbers that begin as those for tests
+// do, one in ten has it by chance.
+func markDigit(body string) byte {
+	p := 10
+	for i := range len(body) {
+		if p = (p + int(body[i]-'0')) % 10; p == 0 {
+			p = 10
+		}
+		p = p * 2 % 11
+	}
+	return byte('0' + (11-p)%10)
+}
+
+func isReservedCard(s string) bool {
+	digits := digitsOnly(s)
+	n := len(digits)
+	b := brandOf(digits)
+	return b != nil && !b.keyOnly && strings.HasPrefix(digits, b.test) && digits[n-2] == markDigit(digits[:n-2]) && luhn(digits) &&
+		every(s, func(b byte) bool { return !isLetter(b) && b < 0x80 })
+}
+
+// reservedBank begins the bank code of surrogates where it has digits; where it
+// has letters they are X: the end of the range, which registries leave to no bank
+// that takes deposits.
+const reservedBank = "9999"
+
+// isReservedIBAN recognises a surrogate by its bank code.
+func isReservedIBAN(s string) bool {
+	compact := alnumOnly(s)
+	if len(compact) < 15 || ibanLengths[compact[:2]] != len(compact) {
+		return false
+	}
+	for i := range len(reservedBank) {
+		if c := compact[4+i]; c != 'X' && c != reservedBank[i] {
+			return false
+		}
+	}
+	return true
 }
 
 // ibanNumber keeps country, length and which places hold letters, and has
@@ -280,7 +357,12 @@ func ibanNumber(d *draws, s string) string {
 	}
 	body := []byte(compact)
 	for i := 4; i < len(body); i++ {
-		if isDigit(body[i]) {
+		if i < 4+len(reservedBank) {
+			body[i] = 'X'
+			if isDigit(compact[i]) {
+				body[i] = reservedBank[i-4]
+			}
+		} else if isDigit(body[i]) {
 			body[i] = d.from(numbers)
 		} else {
 			body[i] = d.from(uppers)
@@ -378,12 +460,19 @@ func isReservedPhone(s string) bool {
 	return strings.HasPrefix(digits, "000") || strings.HasPrefix(digits, "999") && n >= 10
 }
 
-// ssnNumber draws from the areas 900 to 999, which are never issued.
+// ssnNumber draws from the areas 900 to 999, which are never issued as social
+// security numbers, and of those from the groups below 50, which are never
+// issued as taxpayer numbers either (IRS Publication 1915).
 func ssnNumber(d *draws, s string) string {
 	if countDigits(s) != 9 {
 		return letters(d, s)
 	}
-	return fill(s, "9"+d.digits(2)+strconv.Itoa(10+d.below(90))+strconv.Itoa(1000+d.below(9000)))
+	return fill(s, "9"+d.digits(2)+strconv.Itoa(10+d.below(40))+strconv.Itoa(1000+d.below(9000)))
+}
+
+func isReservedSSN(s string) bool {
+	digits := digitsOnly(s)
+	return len(digits) == 9 && digits[0] == '9' && digits[3] >= '1' && digits[3] < '5' && every(s, func(b byte) bool { return isDigit(b) || b == '-' || b == ' ' })
 }
 
 // documentation ranges: RFC 5737 and RFC 3849.
@@ -419,18 +508,30 @@ func canonicalIP(s string) string {
 	return s
 }
 
+// ipAddress gives an address for documentation. Addresses of one network stay in
+// one: of a /24, or of a /32, a /48 and a /64.
 func ipAddress(d *draws, s string) string {
 	a, start, end, ok := splitIP(s)
 	if !ok {
 		return letters(d, s)
 	}
+	whole := a.String()
 	if a.Is4() {
+		net := a.As4()
+		d.seed(string(net[:3]))
 		b := documentation[d.below(3)].Addr().As4()
+		d.seed(whole)
 		b[3] = byte(1 + d.below(254))
 		return s[:start] + netip.AddrFrom4(b).String() + s[end:]
 	}
 	b := documentation[3].Addr().As16()
-	for i := 4; i < len(b); i++ {
+	net := a.As16()
+	for _, prefix := range [...]struct{ from, bytes int }{{4, 4}, {6, 6}, {8, 8}} { // of the provider, the site, the link
+		d.seed(string(net[:prefix.bytes]))
+		b[prefix.from], b[prefix.from+1] = byte(d.below(256)), byte(d.below(256))
+	}
+	d.seed(whole)
+	for i := 10; i < len(b); i++ {
 		b[i] = byte(d.below(256))
 	}
 	return s[:start] + netip.AddrFrom16(b).String() + s[end:]

@@ -16,6 +16,7 @@ import (
 func (w *worker) apply(v verdict, k *keyInfo, s string) string {
 	switch v.action {
 	case Keep:
+		w.kept = append(w.kept, s)
 		if looksJSON(s) {
 			if out, ok := w.json([]byte(s), where{rule: v.rule, places: nowhere}, false); ok {
 				return string(out)
@@ -24,7 +25,9 @@ func (w *worker) apply(v verdict, k *keyInfo, s string) string {
 		return w.found(w.s.protectors, s)
 	case Mask:
 		w.hit(v.rule)
-		return masked(s, 'x', 'X', '0')
+		out := masked(s, 'x', 'X', '0')
+		w.kept = append(w.kept, out) // a masked address is still one by its form
+		return out
 	case Pseudonymize:
 		return w.keyed(v, s)
 	case Remove:
@@ -126,7 +129,7 @@ func isScheme(s string) bool {
 
 // found replaces what the detectors find in s.
 func (w *worker) found(ds []detector, s string) string {
-	w.spans = find(ds, s, traitsOf(s), w.spans[:0])
+	w.spans = find(ds, s, traitsOf(s), w.findLiterals(s, w.spans[:0]))
 	return w.replaced(s, w.spans)
 }
 
@@ -155,7 +158,7 @@ func (w *worker) replaced(s string, spans []span) string {
 // and values inside the documents, URLs and encodings that the text is or holds.
 func (w *worker) plain(s string) string {
 	t := traitsOf(s)
-	if w.failed() || t.dull() && (s == "" || !opens([]byte(s[:1]))) {
+	if w.failed() || w.literals == nil && t.dull() && (s == "" || !opens([]byte(s[:1]))) {
 		return s
 	}
 	if looksJSON(s) {
@@ -251,7 +254,7 @@ func (w *worker) prose(s string) string {
 			}
 		}
 	}
-	w.spans = w.assignments(s, t, w.spans[:0])
+	w.spans = w.assignments(s, t, w.findLiterals(s, w.spans[:0]))
 	w.spans = find(w.s.detectors, s, t, w.spans)
 	return w.replaced(s, w.spans)
 }

@@ -3,6 +3,7 @@ package scrub
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 	"strings"
 
 	"github.com/shadowaudit/shadowaudit/engine/content"
@@ -24,18 +25,68 @@ type worker struct {
 	inMemory bool      // this is a response that is compared and never stored
 	depth    int       // of what is inside what: JSON in a string, base64, a parameter
 	spans    []span
+
+	noting         bool // what is replaced is remembered, to look for it in the final bytes
+	replacedValues []known
+	seen           map[string]bool // of replacedValues
+	issued         map[string]bool // surrogates
+	kept           []string        // by a rule of the user
+	sweep          *sweep
+	ff1            *ff1
+	literals       *sweep // replaced wherever they stand; nil: none
+	literalValues  []known
+}
+
+// watch begins to note what is replaced.
+func (w *worker) watch() {
+	w.noting = true
+	clear(w.seen)
+	clear(w.issued)
+	w.replacedValues, w.kept = w.replacedValues[:0], nil
+}
+
+// messages scrubs both sides of an exchange.
+func (w *worker) messages(x *traffic.Exchange) (req *traffic.Request, resp *traffic.Response) {
+	w.inMemory, w.patterns = false, w.s.patterns
+	req = w.request(&x.Request)
+	if x.Response != nil && !w.failed() {
+		resp = w.response(x.Response)
+	}
+	return req, resp
+}
+
+// check looks at the final bytes. Values that were replaced in one place and
+// stand in another are returned; whatever else is found fails the exchange.
+func (w *worker) check(req *traffic.Request, resp *traffic.Response) (again []known) {
+	if w.failed() {
+		return nil
+	}
+	r := residue{s: w.s, w: w, known: w.sweepFor(w.replacedValues)}
+	r.exchange(&traffic.Exchange{Request: *req, Response: resp})
+	for _, f := range r.found {
+		if f.Class == "canary" {
+			w.fail(canaryFound)
+		}
+		w.fail(leftover)
+	}
+	slices.Sort(r.again)
+	for _, i := range slices.Compact(r.again) {
+		again = append(again, w.replacedValues[i])
+	}
+	return again
 }
 
 // maxDepth bounds encodings inside encodings.
 const maxDepth = 6
 
 func newWorker(s *Scrubber) *worker {
-	return &worker{s: s, known: map[string]*keyInfo{}, hits: make([]int64, len(s.hits))}
+	return &worker{s: s, known: map[string]*keyInfo{}, hits: make([]int64, len(s.hits)), seen: map[string]bool{}, issued: map[string]bool{}}
 }
 
 func (w *worker) reset() {
 	clear(w.hits)
 	w.drop, w.depth, w.inMemory = nil, 0, false
+	w.noting, w.literals = false, nil
 	w.patterns = w.s.patterns
 }
 

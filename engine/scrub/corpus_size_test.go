@@ -1,0 +1,7 @@
+//go:build !race
+
+package scrub
+
+// perPlace is how many values are planted in each place, and as many that look
+// like one.
+const perPlace = 1050
