@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -33,6 +34,7 @@ type audit struct {
 	scheduler *replay.Scheduler
 
 	paths         pathMemo
+	known         *known
 	lastHits      []atomic.Int64 // of the compare rules: place of the last exchange that was excused, from 1
 	measured      atomic.Int64   // pairs whose responses were seen by the rules
 	ruleNames     []string       // of the compare rules, in their order
@@ -42,13 +44,21 @@ type audit struct {
 	unsafeSent    atomic.Int64
 	retries       atomic.Int64
 	candidateDown traffic.Failure
+	unfit         []string      // what a calibration said of the machine
+	trials        []*trial      // of a self-test
+	struck        string        // the endpoint that a self-test makes slower; the reader sets it before it passes on the first step
+	trip          chan struct{} // closed when the judge needs to see no more
+	tripOnce      sync.Once
 
-	result result.Audit
+	calibrated  int64 // pairs of the calibration
+	calibrating bool  // the baseline is compared with itself
+	findings    judge.Findings
+	result      result.Audit
 }
 
 // runAudit runs one audit. Whatever happens, it returns a result.
 func runAudit(ctx context.Context, p *plan.Audit, opts Options) result.Audit {
-	a := &audit{plan: p, opts: opts}
+	a := newAudit(p, opts)
 	start := time.Now()
 	a.result = result.Audit{
 		Name:       p.Name,
@@ -64,13 +74,20 @@ func runAudit(ctx context.Context, p *plan.Audit, opts Options) result.Audit {
 		BaselineName: p.Baseline.Name, Baseline: p.Baseline.URL,
 		CandidateName: p.Candidate.Name, Candidate: p.Candidate.URL,
 	})
-	if err := a.run(ctx); err != nil {
+	if err := a.calibrate(ctx); err != nil {
+		a.result.Verdict = result.Error
+		a.result.Reason = err.Error()
+	} else if err := a.run(ctx); err != nil {
 		a.result.Verdict = result.Error
 		a.result.Reason = err.Error()
 	}
 	a.result.DurationNS = int64(time.Since(start))
 	opts.Observer.Observe(AuditDone{Result: &a.result})
 	return a.result
+}
+
+func newAudit(p *plan.Audit, opts Options) *audit {
+	return &audit{plan: p, opts: opts, trip: make(chan struct{})}
 }
 
 // run returns an error when nothing could be measured.
@@ -97,10 +114,19 @@ func (a *audit) run(ctx context.Context) error {
 	if where := a.intake.Listening(); where != "" {
 		a.opts.Observer.Observe(Listening{Name: a.plan.Name, Source: a.plan.Source.String(), Where: where})
 	}
+	sending, stopSending := context.WithCancel(ctx)
+	defer stopSending()
+	go func() {
+		select {
+		case <-a.trip:
+			stopSending()
+		case <-sending.Done():
+		}
+	}()
 	steps := make(chan *replay.Step, 256)
-	go a.feed(ctx, steps)
+	go a.feed(sending, steps)
 	finished := a.report(time.Now())
-	stats := a.scheduler.Run(ctx, steps)
+	stats := a.scheduler.Run(sending, steps)
 	finished()
 	a.conclude(ctx, stats)
 	return nil
@@ -121,28 +147,55 @@ func (a *audit) prepare() error {
 	for _, r := range a.comparer.Rules() {
 		a.ruleNames = append(a.ruleNames, r.Rule+" "+r.Path)
 	}
+	a.known = newKnown(p.Accepted, rules.Now)
 	a.lastHits = make([]atomic.Int64, len(a.ruleNames))
-	cfg := judge.Config{BaselineRecorded: p.Baseline.Recorded}
-	for _, g := range p.Gates {
-		cfg.Gates = append(cfg.Gates, g.Gate)
-	}
-	var names []string
-	for _, c := range p.Cohorts {
-		names = append(names, c.Name)
-	}
-	if a.judge, err = judge.New(cfg, names); err != nil {
+	if a.judge, err = a.newJudge(true); err != nil {
 		return err
+	}
+	if a.opts.SelfTest {
+		if a.trials, err = a.newTrials(); err != nil {
+			return err
+		}
 	}
 	key, err := intake.Key(&p.Scrub, a.opts.Getenv)
 	if err != nil {
 		return err
 	}
-	if a.intake, err = intake.Open(p, intake.Options{Seed: a.opts.Seed, Key: key, InMemory: p.Baseline.Recorded, Budget: a.opts.Budget, Getenv: a.opts.Getenv}); err != nil {
+	if a.intake, err = intake.Open(p, intake.Options{Seed: a.opts.Seed, Key: key, InMemory: p.Baseline.Recorded, Budget: a.opts.Budget, Access: a.opts.Access, Getenv: a.opts.Getenv}); err != nil {
 		return err
 	}
 	a.scrubber = a.intake.Scrubber()
 	return nil
 }
+
+// newJudge makes a judge with the gates of the plan. Whether it may end the run
+// early is up to the caller.
+func (a *audit) newJudge(aborts bool) (*judge.Judge, error) {
+	p := a.plan
+	cfg := judge.Config{
+		BaselineRecorded: p.Baseline.Recorded,
+		WarmUp:           p.WarmUp,
+		Noise:            judge.Noise{Probing: p.Probe != nil},
+		Harness:          judge.Harness{MaxLate: p.MaxLateness, MaxLateShare: lateShare, RandomOrder: true, Unfit: a.unfit},
+	}
+	for _, g := range p.Gates {
+		cfg.Gates = append(cfg.Gates, g.Gate)
+		for _, limit := range []judge.Abort{{Metric: g.Gate.Metric, Max: g.Gate.Max}, {Metric: g.Gate.Metric, MaxIncrease: g.Gate.MaxIncrease}} {
+			if aborts && g.Abort && (limit.Max != nil || limit.MaxIncrease != nil) {
+				cfg.Aborts = append(cfg.Aborts, limit)
+			}
+		}
+	}
+	var names []string
+	for _, c := range p.Cohorts {
+		names = append(names, c.Name)
+	}
+	return judge.New(cfg, names)
+}
+
+// lateShare is the share of the requests that may leave later than
+// max_lateness: the ninety-ninth percentile has to be in time.
+const lateShare = 0.01
 
 // connect makes the clients and the scheduler, and makes sure that somebody
 // answers on the baseline side: without a baseline nothing can be measured,
@@ -176,7 +229,16 @@ func (a *audit) connect(ctx context.Context) (stop func(), err error) {
 	a.candidateDown = candidate.Check(ctx)
 	cfg := a.plan.Replay
 	cfg.Seed = a.opts.Seed
-	a.scheduler, err = replay.New(cfg, replay.Sides{Baseline: baseline, Candidate: replay.TargetFunc(func() replay.Conn { return candidate.Open() })}, a.done)
+	sides := replay.Sides{Baseline: baseline, Candidate: replay.TargetFunc(func() replay.Conn { return candidate.Open() })}
+	if a.plan.Probe != nil {
+		probe, err := target.New(a.plan.Probe.Config)
+		if err != nil {
+			return nil, err
+		}
+		stops = append(stops, context.AfterFunc(a.opts.Hard, probe.Abort))
+		sides.Probe = replay.TargetFunc(func() replay.Conn { return onlySafe{probe.Open()} })
+	}
+	a.scheduler, err = replay.New(cfg, sides, a.done)
 	if err != nil {
 		return nil, fmt.Errorf("replay: %w", err)
 	}
@@ -199,17 +261,39 @@ func (recorded) Do(x *traffic.Exchange) traffic.Outcome {
 	return out
 }
 
+// onlySafe asks again only what changes nothing: an order that was placed once
+// is not placed again to learn about noise.
+type onlySafe struct{ replay.Conn }
+
+func (c onlySafe) Do(x *traffic.Exchange) traffic.Outcome {
+	if !selection.Safe(x.Request.Method) {
+		return traffic.Outcome{Failure: traffic.Interrupted}
+	}
+	return c.Conn.Do(x)
+}
+
+// acknowledgeEvery is how often a source that keeps a position is told of it.
+const acknowledgeEvery = time.Second
+
 // feed reads the source to its end or to the end of ctx, and passes on what is
 // to be sent.
 func (a *audit) feed(ctx context.Context, steps chan<- *replay.Step) {
 	defer close(steps)
+	acknowledged := time.Now()
 	for {
+		if time.Since(acknowledged) > acknowledgeEvery {
+			a.acknowledge() // a bus hands out only so many messages that nobody has confirmed
+			acknowledged = time.Now()
+		}
 		step, err := a.intake.Next(ctx)
 		if err != nil {
 			if err != io.EOF && ctx.Err() == nil {
 				a.sourceErr = err
 			}
 			return
+		}
+		if a.struck == "" {
+			a.struck = step.Endpoint
 		}
 		select {
 		case steps <- step:
@@ -232,9 +316,10 @@ func (a *audit) done(p *replay.Pair) {
 		Seq:       p.Seq,
 		Endpoint:  p.Endpoint,
 		Cohorts:   p.Cohorts,
+		Session:   p.Exchange.Session,
 		Baseline:  facts(&p.Baseline),
 		Candidate: facts(&p.Candidate),
-		Example:   func() result.Example { return a.example(p) },
+		At: p.Sent, Late: p.Lateness, CandidateFirst: p.CandidateFirst,
 	}
 	switch {
 	case p.Baseline.Failure == traffic.NotRecorded:
@@ -247,8 +332,16 @@ func (a *audit) done(p *replay.Pair) {
 		pair.Outcome = result.PairFailed
 	default:
 		a.compare(p, pair)
+		a.probe(p, pair)
 	}
+	pair.Example = a.example(p, pair)
 	a.judge.Add(pair)
+	if _, tripped := a.judge.Tripped(); tripped {
+		a.tripOnce.Do(func() { close(a.trip) })
+	}
+	for _, t := range a.trials {
+		t.add(a, p, pair)
+	}
 }
 
 func facts(o *traffic.Outcome) judge.SideFacts {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/shadowaudit/shadowaudit/engine/judge"
 )
@@ -27,7 +26,7 @@ func (a *audit) calibrate(ctx context.Context) error {
 		return errors.New("calibrate: live traffic cannot be replayed twice; record it first, or run without --calibrate")
 	}
 	p := *a.plan
-	p.Candidate, p.Accepted, p.Probe, p.Replay.Probe = p.Baseline, nil, nil, 0
+	p.Candidate, p.Accepted = p.Baseline, nil
 	opts := a.opts
 	opts.SelfTest, opts.Observer = false, ObserverFunc(func(Event) {})
 	if opts.Budget.Count == 0 || opts.Budget.Count > calibratePairs {
@@ -44,10 +43,8 @@ func (a *audit) calibrate(ctx context.Context) error {
 	return nil
 }
 
-// calibrationNote says in a report what a calibration found.
+// calibrationNote says in a report that a calibration found nothing. What it
+// found is among the reasons for which the machine is unfit.
 func (a *audit) calibrationNote() string {
-	if len(a.unfit) > 0 {
-		return "Calibration: " + strings.Join(a.unfit, "; ") + "."
-	}
 	return fmt.Sprintf("Calibration: the baseline compared with itself broke no gate at %d requests.", a.calibrated)
 }

@@ -18,15 +18,21 @@ func (a *audit) conclude(ctx context.Context, stats replay.Stats) {
 	a.acknowledge()
 	elapsed := stats.LastDone.Sub(stats.FirstSent)
 	f := a.judge.Finish(elapsed)
+	a.findings = f
 	r.Verdict, r.Reason = f.Verdict, f.Reason
 	r.Outcomes, r.Endpoints, r.Gates, r.Differences = f.Outcomes, f.Endpoints, f.Gates, f.Differences
-	r.Notes = f.Notes
+	r.Notes, r.Unfit = f.Notes, f.Fitness.Reasons
 
 	r.Traffic = a.intake.Traffic()
 	r.Traffic.NotSent = a.unsent + stats.NotSent
 	r.Replay = a.replayed(stats, elapsed)
 	r.Rules = a.rules()
-	r.Scrub = a.scrubber.Report()
+	r.Scrub = a.intake.Scrub()
+	if trip, ok := a.judge.Tripped(); ok {
+		r.Aborted = &result.Aborted{Metric: string(trip.Metric), Limit: trip.Limit, Pairs: trip.Pairs, Evidence: trip.Evidence, Reason: trip.Reason}
+	}
+	a.judgeKnown()
+	a.selfTest(elapsed)
 	a.assert()
 	a.annotate(stats)
 	a.overrule(ctx)
@@ -35,6 +41,9 @@ func (a *audit) conclude(ctx context.Context, stats replay.Stats) {
 // acknowledge tells the source that everything it gave is accounted for. It has
 // a moment of its own, since the run may be over because somebody interrupted.
 func (a *audit) acknowledge() {
+	if a.calibrating {
+		return
+	}
 	ctx, cancel := context.WithTimeout(a.opts.Hard, 10*time.Second)
 	defer cancel()
 	if err := a.intake.Acknowledge(ctx); err != nil && a.sourceErr == nil {
@@ -72,6 +81,9 @@ func (a *audit) overrule(ctx context.Context) {
 	}
 	if !t.Balanced(r.Outcomes) {
 		worse(result.Error, "the counters of the traffic do not add up; this is a bug in shadowaudit")
+	}
+	if r.Aborted != nil && r.Verdict <= result.Fail {
+		r.Verdict, r.Reason = result.Fail, "ended early: "+r.Aborted.Reason
 	}
 	if a.sourceErr != nil {
 		worse(result.Error, fmt.Sprintf("source.%s could not be read to its end: %v", a.plan.Source, a.sourceErr))
@@ -159,6 +171,9 @@ func (a *audit) annotate(stats replay.Stats) {
 	r.Notes = append(r.Notes, a.intake.SourceNotes()...)
 	if a.candidateDown != traffic.NoFailure {
 		note("warning", "The candidate target.%s (%s) could not be reached before the first request: %s.", a.plan.Candidate.Name, a.plan.Candidate.URL, a.candidateDown)
+	}
+	if a.opts.Calibrate && !a.calibrating && len(a.unfit) == 0 {
+		note("info", "%s", a.calibrationNote())
 	}
 	if a.ackErr != nil {
 		note("warning", "source.%s was not told that its traffic is accounted for, and will give it again: %v", a.plan.Source, a.ackErr)

@@ -31,9 +31,20 @@ type Options struct {
 	// Run gets only keeps more from being sent. It may be nil.
 	Hard context.Context
 
+	// Access is with what right the files of the sources are read.
+	Access Access
+
 	// Getenv finds environment variables that a plan names. It may be nil:
 	// there are none then.
 	Getenv func(name string) (value string, ok bool)
+
+	// SelfTest breaks the candidate's answers on purpose, beside judging them as
+	// they are, to find out which gates would notice.
+	SelfTest bool
+
+	// Calibrate compares the baseline with itself first. Where a gate fails
+	// then, this machine cannot judge by the time that things take.
+	Calibrate bool
 
 	// Observer is told how the run goes. It may be nil.
 	Observer Observer
@@ -41,6 +52,9 @@ type Options struct {
 
 // Budget says how much traffic an audit takes from its source.
 type Budget = intake.Budget
+
+// Access is with what right files of traffic are read.
+type Access = intake.Access
 
 // UnknownAuditError is a name in Options.Only that no plan has.
 type UnknownAuditError = plan.UnknownAuditError

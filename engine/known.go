@@ -23,7 +23,8 @@ const (
 )
 
 // known are the differences that somebody has accepted. They are found again by
-// endpoint, path and kind, of which the fingerprint is made.
+// endpoint, path and kind, which is what people review; the fingerprint is made
+// of these, whatever the label of a block says.
 type known struct {
 	all []*acceptance
 	by  map[string]*acceptance // by fingerprint
@@ -40,6 +41,7 @@ type acceptance struct {
 func newKnown(accepted []plan.Accepted, now time.Time) *known {
 	k := &known{by: map[string]*acceptance{}}
 	for _, x := range accepted {
+		x.Fingerprint = judge.Fingerprint(x.Endpoint, x.Path, x.Kind)
 		a := &acceptance{Accepted: x, expired: !now.UTC().Before(x.Expires.AddDate(0, 0, 1))}
 		k.all = append(k.all, a)
 		k.by[x.Fingerprint] = a

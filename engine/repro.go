@@ -29,36 +29,44 @@ func (a *audit) repro(p *replay.Pair) *result.Repro {
 		return nil
 	}
 	out := &result.Repro{
-		Method: r.Method, URL: urlOf(&a.plan.Candidate.Config, r.Target),
-		Headers: reproHeaders(r.Header, a.plan.Candidate.Config.Host), Body: result.NewContent(r.Body.Bytes, maxReproRequest),
+		Method: r.Method, URL: urlOf(&a.plan.Candidate.Config, r),
+		Headers: reproHeaders(r.Header, &a.plan.Candidate.Config), Body: result.NewContent(r.Body.Bytes, maxReproRequest),
 	}
 	out.Baseline = a.answer(p.Baseline.Response, a.plan.Baseline.Recorded)
 	out.Candidate = a.answer(p.Candidate.Response, false)
 	return out
 }
 
-// urlOf is where a request goes.
-func urlOf(cfg *target.Config, requestTarget string) string {
-	return strings.TrimSuffix(cfg.URL, "/") + requestTarget
+// urlOf iswhere a request goes.
+func urlOf(cfg *target.Config, r *traffic.Request) string {
+	where := strings.TrimSuffix(cfg.URL, "/") + "/" + strings.TrimPrefix(r.Path(), "/")
+	if query := r.Query(); query != "" {
+		where += "?" + query
+	}
+	return where
 }
 
-// reproHeaders leaves out what belongs to a connection, and what names a host
-// that the URL names already.
-func reproHeaders(h traffic.Header, host string) []result.Header {
+// reproHeaders leaves out what belongs to a connection and what the target puts
+// its own in place of, and marks the request as the replay does.
+func reproHeaders(h traffic.Header, cfg *target.Config) []result.Header {
 	out := []result.Header{}
 	for _, f := range h {
-		name := http.CanonicalHeaderKey(f.Name)
-		switch name {
-		case "Connection", "Keep-Alive", "Content-Length", "Transfer-Encoding", "Te", "Trailer", "Upgrade", "Proxy-Connection", "Expect":
+		switch http.CanonicalHeaderKey(f.Name) {
+		case "Connection", "Keep-Alive", "Content-Length", "Transfer-Encoding", "Te", "Trailer", "Upgrade", "Proxy-Connection", "Expect", target.ShadowHeader:
 			continue
 		case "Host":
-			if host != "" {
-				continue
+			if cfg.Host != "" {
+				f.Value = cfg.Host
 			}
 		}
-		out = append(out, result.Header{Name: f.Name, Value: f.Value})
+		if !cfg.Headers.Has(f.Name) {
+			out = append(out, result.Header{Name: f.Name, Value: f.Value})
+		}
 	}
-	return out
+	if cfg.Host != "" && !h.Has("Host") {
+		out = append(out, result.Header{Name: "Host", Value: cfg.Host})
+	}
+	return append(out, result.Header{Name: target.ShadowHeader, Value: "true"})
 }
 
 // answer is a response as a report may show it, with its content codings undone;

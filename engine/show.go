@@ -47,8 +47,33 @@ func (a *audit) compare(p *replay.Pair, pair *judge.Pair) {
 		a.hit(d.IgnoredBy, p.Seq)
 		pair.Differences[i] = judge.Diff{Path: a.paths.scrub(a.scrubber, d.Path), Kind: d.Kind, IgnoredBy: a.ruleName(d.IgnoredBy)}
 	}
+	if a.known.excuse(p.Endpoint, c.Differences, pair.Differences, true) && pair.Outcome == result.PairMismatched {
+		pair.Outcome = result.PairIgnored
+	}
 	shown := exhibit{audit: a, pair: p, differences: c.Differences}
 	pair.Values = shown.values
+}
+
+// probe finds out in what the baseline's second answer differs from its first.
+func (a *audit) probe(p *replay.Pair, pair *judge.Pair) {
+	if p.Probe == nil || !p.Probe.OK() || pair.Outcome > result.PairMismatched {
+		return
+	}
+	again := p.Probe.Response
+	if a.plan.Baseline.Recorded {
+		var err error
+		if again, err = a.scrubber.Response(again); err != nil {
+			return
+		}
+	}
+	c := a.showcase.Compare(context.Background(), &p.Exchange.Request, p.Baseline.Response, again)
+	if c.Outcome > result.PairMismatched {
+		return
+	}
+	pair.Probed = true
+	for _, d := range c.Differences {
+		pair.ProbeDifferences = append(pair.ProbeDifferences, judge.Diff{Path: a.paths.scrub(a.scrubber, d.Path), Kind: d.Kind, IgnoredBy: a.ruleName(d.IgnoredBy)})
+	}
 }
 
 func complete(r *traffic.Response) bool {
@@ -127,11 +152,22 @@ func clip(s string) string {
 	return strings.ToValidUTF8(s[:maxShown], "") + "…"
 }
 
-// example is one pair, as far as a report may show it. Its request went
-// through the scrubber before it was sent.
-func (a *audit) example(p *replay.Pair) result.Example {
-	r := &p.Exchange.Request
-	return result.Example{Seq: p.Seq, ID: shownID(p.Exchange.ID), Request: clip(r.Method + " " + r.Target)}
+// example gives one pair, as far as a report may show it, made when it is first
+// asked for: a pair may be the example of many differences. Its request went
+// through the scrubber before it was sent. What no difference that counts has
+// for an example needs not be seen again.
+func (a *audit) example(p *replay.Pair, pair *judge.Pair) func() result.Example {
+	var made *result.Example
+	return func() result.Example {
+		if made == nil {
+			r := &p.Exchange.Request
+			made = &result.Example{Seq: p.Seq, ID: shownID(p.Exchange.ID), Request: clip(r.Method + " " + r.Target)}
+			if pair.Outcome == result.PairMismatched {
+				made.Repro = a.repro(p)
+			}
+		}
+		return *made
+	}
 }
 
 // shownID gives an id of the recording if it is one of those that recorders

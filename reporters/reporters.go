@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/shadowaudit/shadowaudit/engine/result"
+	"github.com/shadowaudit/shadowaudit/reporters/har"
 	"github.com/shadowaudit/shadowaudit/reporters/json"
 	"github.com/shadowaudit/shadowaudit/reporters/junit"
 	"github.com/shadowaudit/shadowaudit/reporters/terminal"
@@ -46,6 +47,7 @@ func kinds() []kind {
 		{"terminal", func(o Options) Reporter { return terminal.New(o.Color, o.Width) }},
 		{"junit", func(Options) Reporter { return junit.New() }},
 		{"json", func(Options) Reporter { return Func(json.Report) }},
+		{"har", func(Options) Reporter { return Func(har.Report) }},
 	}
 }
 

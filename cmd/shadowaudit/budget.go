@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/shadowaudit/shadowaudit/engine"
 	"github.com/shadowaudit/shadowaudit/lang"
@@ -12,12 +13,7 @@ import (
 
 // budgetFlags gives a command --for and --count.
 func budgetFlags(fs *flag.FlagSet, b *engine.Budget) {
-	fs.Func("for", "", func(s string) (err error) {
-		if b.For, err = lang.ParseDuration(s); err == nil && b.For == 0 {
-			err = errors.New("has to be above 0")
-		}
-		return err
-	})
+	durationFlag(fs, "for", &b.For)
 	fs.Func("count", "", func(s string) error {
 		n, err := strconv.ParseInt(s, 10, 64)
 		if err != nil || n < 1 {
@@ -25,6 +21,16 @@ func budgetFlags(fs *flag.FlagSet, b *engine.Budget) {
 		}
 		b.Count = n
 		return nil
+	})
+}
+
+// durationFlag gives a command a flag that takes a duration above 0.
+func durationFlag(fs *flag.FlagSet, name string, d *time.Duration) {
+	fs.Func(name, "", func(s string) (err error) {
+		if *d, err = lang.ParseDuration(s); err == nil && *d == 0 {
+			err = errors.New("has to be above 0")
+		}
+		return err
 	})
 }
 

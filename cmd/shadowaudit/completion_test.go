@@ -52,7 +52,7 @@ func TestBashCompletion(t *testing.T) {
 	}{
 		{"commands", []string{"va"}, []string{"validate"}},
 		{"command after help", []string{"help", "expl"}, []string{"explain"}},
-		{"flags", []string{"run", "--s"}, []string{"--seed"}},
+		{"flags", []string{"run", "--see"}, []string{"--seed"}},
 		{"flags with one dash", []string{"fmt", "-r"}, []string{"-recursive"}},
 		{"flag that switches off", []string{"fmt", "-w"}, []string{"-write=false"}},
 		{"modes", []string{"run", "--color", ""}, []string{"auto", "always", "never"}},

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/shadowaudit/shadowaudit/engine"
 	"github.com/shadowaudit/shadowaudit/engine/draft"
 )
 
@@ -19,8 +20,10 @@ Usage:
   shadowaudit init [flags] FILE...
 
 Flags:
-  -o SPEC  write to this file, which must not exist yet; without it the spec
-           goes to stdout
+  -o SPEC          write to this file, which must not exist yet; without it the
+                   spec goes to stdout
+  --identity FILE  file with your age identity, for encrypted recordings
+                   (default: the file that SHADOWAUDIT_IDENTITY names)
 
 The files are recordings of a kind that can be told by its content: those of
 GoReplay, HAR files, and those that shadowaudit record writes.
@@ -42,7 +45,9 @@ Examples:
 func initCommand(ctx context.Context, args []string, c *console) int {
 	fs := flag.NewFlagSet("init", flag.ContinueOnError)
 	var out string
+	var access engine.Access
 	fs.StringVar(&out, "o", "", "")
+	accessFlags(fs, &access)
 	paths, code, ok := parse(fs, initUsage, args, c)
 	if !ok {
 		return code
@@ -54,7 +59,9 @@ func initCommand(ctx context.Context, args []string, c *console) int {
 	if _, err := os.Lstat(out); out != "" && err == nil {
 		return refuse(out, c)
 	}
-	spec, err := draft.Make(ctx, draftConfig(paths, out))
+	cfg := draftConfig(paths, out)
+	cfg.Access = c.access(access, "init")
+	spec, err := draft.Make(ctx, cfg)
 	if err != nil {
 		fmt.Fprintf(c.stderr, "shadowaudit init: %v\n", err)
 		return exitError

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/shadowaudit/shadowaudit/engine"
 	"github.com/shadowaudit/shadowaudit/engine/preview"
 	"github.com/shadowaudit/shadowaudit/engine/result"
 )
@@ -21,7 +22,9 @@ Usage:
   shadowaudit inspect [flags] FILE...
 
 Flags:
-  --json  print a document for machines
+  --identity FILE  file with your age identity, for encrypted recordings
+                   (default: the file that SHADOWAUDIT_IDENTITY names)
+  --json           print a document for machines
 
 The files are read as one, and are of one kind, which their content tells:
 recordings of GoReplay or of shadowaudit record, HAR files, and whatever else
@@ -41,8 +44,10 @@ Examples:
 
 func inspectCommand(ctx context.Context, args []string, c *console) int {
 	asJSON := false
+	var access engine.Access
 	fs := flag.NewFlagSet("inspect", flag.ContinueOnError)
 	fs.BoolVar(&asJSON, "json", false, "")
+	accessFlags(fs, &access)
 	paths, code, ok := parse(fs, inspectUsage, args, c)
 	if !ok {
 		return code
@@ -53,7 +58,7 @@ func inspectCommand(ctx context.Context, args []string, c *console) int {
 	}
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	doc, err := preview.Inspect(ctx, version(), paths)
+	doc, err := preview.Inspect(ctx, version(), paths, c.access(access, "inspect"))
 	if ctx.Err() != nil {
 		return exitInterrupted
 	}
@@ -79,6 +84,9 @@ func writeContents(doc *preview.Contents, width int, c *console) error {
 	p := &sheet{width: width}
 	p.heading("INSPECT  " + strings.Join(doc.Files, ", "))
 	p.field("kind", doc.Kind)
+	for _, m := range doc.Made {
+		p.field("made", madeText(&m))
+	}
 	p.field("error", doc.Error)
 	p.counts(doc)
 	p.rate(doc)
@@ -90,6 +98,15 @@ func writeContents(doc *preview.Contents, width int, c *console) error {
 	p.notes(doc.Notes)
 	_, err := c.stdout.Write([]byte(strings.TrimLeft(p.out.String(), "\n")))
 	return err
+}
+
+// madeText is what a recording says of itself.
+func madeText(m *preview.Made) string {
+	text := "by shadowaudit " + m.Tool + " at " + m.CreatedAt + ", pseudonymised under key " + m.KeyID + " with packs " + strings.Join(m.Packs, ", ")
+	if m.ExpiresAt != "" {
+		text += "; to be kept until " + m.ExpiresAt
+	}
+	return text
 }
 
 func (p *sheet) counts(doc *preview.Contents) {

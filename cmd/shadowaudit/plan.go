@@ -22,6 +22,8 @@ Flags:
   --for DURATION    listen to a live source for this long, as in 90s or 10m
   --count N         look at no more than N exchanges that would be sent
   --seed N          decides samples, as in run (default 1)
+  --identity FILE   file with your age identity, for encrypted recordings
+                    (default: the file that SHADOWAUDIT_IDENTITY names)
   --json            print a document for machines
 
 For each audit: the effective settings and where they come from, what would be
@@ -47,6 +49,7 @@ func planCommand(ctx context.Context, args []string, c *console) int {
 	f.vars.register(fs)
 	fs.Var(&f.only, "only", "")
 	budgetFlags(fs, &f.budget)
+	accessFlags(fs, &f.access)
 	fs.Uint64Var(&f.seed, "seed", 1, "")
 	fs.BoolVar(&asJSON, "json", false, "")
 	paths, code, ok := parse(fs, planUsage, args, c)
@@ -71,7 +74,7 @@ func planCommand(ctx context.Context, args []string, c *console) int {
 
 func showPlan(ctx context.Context, plans []*plan.Plan, f *runFlags, asJSON bool, c *console) int {
 	doc, err := preview.Make(ctx, plans, preview.Options{
-		Version: version(), Seed: f.seed, Only: f.only, Budget: f.budget, Getenv: c.getenv,
+		Version: version(), Seed: f.seed, Only: f.only, Budget: f.budget, Access: c.access(f.access, "plan"), Getenv: c.getenv,
 		Listening: func(source, where string) { fmt.Fprintln(c.stderr, listening(source, where, f.budget)) },
 	})
 	var unknown *plan.UnknownAuditError

@@ -353,6 +353,9 @@ func (p *sheet) scrub(s *preview.Scrub) {
 		return
 	}
 	p.field("packs", strings.Join(s.Packs, ", "))
+	if s.Before > 0 {
+		p.field("before", result.Plural(s.Before, "exchange")+" came pseudonymised by the same key, packs and rules")
+	}
 	counts, names := []string{}, []string{}
 	for _, r := range s.Rules {
 		counts, names = append(counts, result.FormatCount(r.Hits)), append(names, r.Name)
@@ -362,6 +365,27 @@ func (p *sheet) scrub(s *preview.Scrub) {
 		rows[i] = []string{n, names[i]}
 	}
 	p.table(1, rows)
+	p.scrubPlaces("Scrubbed places", s.Replaced)
+	p.scrubPlaces("Personal by name, and covered by no rule", s.Uncovered)
+}
+
+// scrubPlaces lists places in messages, with what replaces values there.
+func (p *sheet) scrubPlaces(heading string, places []preview.Place) {
+	if len(places) == 0 {
+		return
+	}
+	p.heading(heading)
+	var counts []string
+	var rows [][]string
+	for _, place := range places[:min(len(places), maxListed)] {
+		counts = append(counts, result.FormatCount(place.Values))
+		rows = append(rows, []string{"", place.Endpoint, place.Of + " " + place.Path, strings.Join(place.Rules, ", ")})
+	}
+	for i, n := range right(counts...) {
+		rows[i][0] = n
+	}
+	p.table(1, rows)
+	p.more(len(places))
 }
 
 func (p *sheet) notes(notes []result.Note) {

@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/shadowaudit/shadowaudit/engine/plan"
 	"github.com/shadowaudit/shadowaudit/engine/record"
@@ -22,14 +23,22 @@ Usage:
   shadowaudit record [flags] SPEC
 
 Flags:
-  -o FILE           write to this file, which must not exist yet (default: the
-                    name of the audit and .sar)
-  --only AUDIT      record the traffic of this audit, where the spec has several
-  --var NAME=VALUE  set a variable of the spec; repeat for more
-  --var-file FILE   set variables from a file of NAME = VALUE lines
-  --for DURATION    listen to a live source for this long, as in 90s or 10m
-  --count N         record at most N exchanges
-  --seed N          decides samples, as in run (default 1)
+  -o FILE                 write to this file, which must not exist yet (default:
+                          the name of the audit and .sar)
+  --only AUDIT            record the traffic of this audit, where the spec has
+                          several
+  --var NAME=VALUE        set a variable of the spec; repeat for more
+  --var-file FILE         set variables from a file of NAME = VALUE lines
+  --for DURATION          listen to a live source for this long, as in 90s or 10m
+  --count N               record at most N exchanges
+  --seed N                decides samples, as in run (default 1)
+  --recipient KEY         encrypt for this age recipient, age1...; repeat for more
+  --recipients-file FILE  encrypt for the recipients in this file, one a line
+  --retain DURATION       how long the recording may be read, as in 720h; after
+                          that every command refuses it and purge removes it
+  --identity FILE         file with your age identity, where the source of the
+                          audit is an encrypted recording (default: the file that
+                          SHADOWAUDIT_IDENTITY names)
 
 The traffic goes through the source, the scrubber and the select block of the
 audit as in a run, except that requests of every method are recorded, since
@@ -38,7 +47,18 @@ file with: source "recording" "NAME" { path = "FILE" }
 
 A live source is recorded until --for, --count, the limit of select or Ctrl-C.
 Ctrl-C ends every recording and closes the file. When the process is killed, the
-last second at most is lost; the rest of the file can be read.
+last second at most is lost; the rest of the file can be read. Of an encrypted
+recording up to 64 KiB more are lost, since age encrypts parts of that size.
+
+The file is readable for its owner only. With recipients it is an age file
+(age-encryption.org/v1), which plain age can decrypt too. It says with which key
+and packs it was scrubbed: an audit with the same key_env, packs and rules does
+not scrub it again, so that its responses can be a baseline.
+
+Where SHADOWAUDIT_ACCESS_LOG names a file, every file of traffic that any command
+opens, writes or removes is noted there, a line of JSON each, with who did it and
+what for: the audit, or what SHADOWAUDIT_PURPOSE says. When it cannot be written,
+nothing is opened.
 
 Exit codes:
   0    the recording was written
@@ -51,17 +71,24 @@ Examples:
   shadowaudit record checkout.audit.hcl -o traffic/peak_hour.sar
   shadowaudit record shop.audit.hcl --only checkout
   shadowaudit record mirror.audit.hcl --for 10m -o traffic/today.sar
+  shadowaudit record shop.audit.hcl --recipients-file team.txt --retain 720h
 `
 
 func recordCommand(ctx context.Context, args []string, c *console) int {
 	f := runFlags{color: "auto"}
 	var out string
+	var to, toFiles values
+	var retain time.Duration
 	fs := flag.NewFlagSet("record", flag.ContinueOnError)
 	f.vars.register(fs)
 	fs.Var(&f.only, "only", "")
 	budgetFlags(fs, &f.budget)
 	fs.Uint64Var(&f.seed, "seed", 1, "")
 	fs.StringVar(&out, "o", "", "")
+	fs.Var(&to, "recipient", "")
+	fs.Var(&toFiles, "recipients-file", "")
+	durationFlag(fs, "retain", &retain)
+	accessFlags(fs, &f.access)
 	paths, code, ok := parse(fs, recordUsage, args, c)
 	if !ok {
 		return code
@@ -71,6 +98,11 @@ func recordCommand(ctx context.Context, args []string, c *console) int {
 		return exitUsage
 	}
 	opts, err := f.vars.options(c)
+	if err != nil {
+		fmt.Fprintf(c.stderr, "shadowaudit record: %v\n", err)
+		return exitUsage
+	}
+	recipients, err := record.Recipients(to, toFiles)
 	if err != nil {
 		fmt.Fprintf(c.stderr, "shadowaudit record: %v\n", err)
 		return exitUsage
@@ -91,6 +123,7 @@ func recordCommand(ctx context.Context, args []string, c *console) int {
 	defer stop()
 	s, err := record.Make(ctx, audit, record.Options{
 		Path: out, Seed: f.seed, Budget: f.budget, Getenv: c.getenv,
+		Version: version(), Retain: retain, Recipients: recipients, Access: c.access(f.access, "record"),
 		Listening: func(source, where string) { fmt.Fprintln(c.stderr, listening(source, where, f.budget)) },
 	})
 	if audit.Source.Live {
@@ -155,12 +188,21 @@ func writeRecorded(s *record.Summary, out string, width int, c *console) {
 	p.heading("RECORD  " + out)
 	p.field("read", fmt.Sprintf("%s, %s with a response", result.Plural(t.Read, "exchange"), result.FormatCount(t.Paired)))
 	p.field("recorded", recordedText(s))
+	p.field("keep until", day(s.Expires))
 	p.field("left out", counted(
 		count{t.Excluded, "excluded"}, count{t.SampledOut, "sampled out"}, count{t.OutsideWindow, "outside the window"}))
 	p.field("dropped", droppedText(&s.Scrub, s.TooLarge))
 	p.field("unreadable", unreadable(t))
 	p.notes(s.Notes)
 	c.stdout.Write([]byte(strings.TrimLeft(p.out.String(), "\n")))
+}
+
+// day says until when something may be kept, "" where there is no such time.
+func day(at time.Time) string {
+	if at.IsZero() {
+		return ""
+	}
+	return at.UTC().Format("2006-01-02 15:04 MST")
 }
 
 func recordedText(s *record.Summary) string {
@@ -170,6 +212,9 @@ func recordedText(s *record.Summary) string {
 	text := fmt.Sprintf("%s in %s", result.Plural(s.Recorded, "exchange"), result.Plural(s.Bytes, "byte"))
 	if s.Scrub.KeyID != "" {
 		text += ", scrubbed with key " + s.Scrub.KeyID
+	}
+	if s.Sealed > 0 {
+		text += ", encrypted for " + result.Plural(int64(s.Sealed), "recipient")
 	}
 	return text
 }

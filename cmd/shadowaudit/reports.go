@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/shadowaudit/shadowaudit/engine/bundle"
 	"github.com/shadowaudit/shadowaudit/engine/result"
 	"github.com/shadowaudit/shadowaudit/reporters"
 )
@@ -20,6 +21,7 @@ type output struct {
 	w        io.Writer
 	file     *os.File // what path becomes when it is complete
 	direct   bool     // file is path itself
+	private  bool     // only its owner may read it
 }
 
 type outputs []*output
@@ -56,6 +58,14 @@ func openReports(f *runFlags, c *console) (outs outputs, err error) {
 			outs.discard()
 			return nil, err
 		}
+	}
+	if f.bundle != "" {
+		o := &output{reporter: reporters.Func(bundle.Write), private: true}
+		if err := o.create(f.bundle); err != nil {
+			outs.discard()
+			return nil, err
+		}
+		outs = append(outs, o)
 	}
 	people := c.stdout
 	if taken {
@@ -115,7 +125,11 @@ func (o *output) finish() error {
 		o.file = nil
 		return err
 	}
-	err = errors.Join(err, os.Chmod(o.file.Name(), 0o644))
+	mode := os.FileMode(0o644)
+	if o.private {
+		mode = 0o600
+	}
+	err = errors.Join(err, os.Chmod(o.file.Name(), mode))
 	if err != nil {
 		return err
 	}

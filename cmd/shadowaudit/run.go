@@ -28,11 +28,19 @@ Flags:
   --var NAME=VALUE      set a variable of the spec; repeat for more
   --var-file FILE       set variables from a file of NAME = VALUE lines
   --only AUDIT          run only this audit; repeat for more
-  --report KIND=PATH    write a report as well: junit, json or terminal; a PATH
-                        of - is stdout; repeat for more
+  --report KIND=PATH    write a report as well: junit, json, har or terminal; a
+                        PATH of - is stdout; repeat for more
+  --bundle FILE         write what was found to a file, for shadowaudit report
+                        and shadowaudit accept
   --for DURATION        listen to a live source for this long, as in 90s or 10m
   --count N             send at most N requests in each audit
+  --self-test           break the candidate's answers on purpose, and say which
+                        gates would have noticed
+  --calibrate           compare the baseline with itself first: where a gate fails
+                        then, this machine cannot judge latencies
   --seed N              decides samples and which side is asked first (default 1)
+  --identity FILE       file with your age identity, for encrypted recordings
+                        (default: the file that SHADOWAUDIT_IDENTITY names)
   --color MODE          auto, always or never (default auto)
   --progress MODE       auto, bar, plain or none (default auto)
 
@@ -59,11 +67,16 @@ Examples:
 
 // runFlags are the flags of run, and of demo as far as it has them.
 type runFlags struct {
-	vars     varFlags
-	only     values
-	reports  values
-	budget   engine.Budget
-	seed     uint64
+	vars    varFlags
+	only    values
+	reports values
+	bundle  string
+	budget  engine.Budget
+	access  engine.Access
+	seed    uint64
+
+	selfTest, calibrate bool
+
 	color    string
 	progress string
 }
@@ -80,7 +93,11 @@ func runCommand(ctx context.Context, args []string, c *console) int {
 	f.vars.register(fs)
 	fs.Var(&f.only, "only", "")
 	fs.Var(&f.reports, "report", "")
+	fs.StringVar(&f.bundle, "bundle", "", "")
 	budgetFlags(fs, &f.budget)
+	fs.BoolVar(&f.selfTest, "self-test", false, "")
+	fs.BoolVar(&f.calibrate, "calibrate", false, "")
+	accessFlags(fs, &f.access)
 	fs.Uint64Var(&f.seed, "seed", 1, "")
 	fs.StringVar(&f.color, "color", "auto", "")
 	fs.StringVar(&f.progress, "progress", "auto", "")
@@ -202,7 +219,10 @@ func audit(ctx context.Context, plans []*plan.Plan, f *runFlags, c *console) (*r
 			}
 		}
 	}()
-	opts := engine.Options{Version: version(), Seed: f.seed, Budget: f.budget, Hard: hard, Getenv: c.getenv, Observer: progress}
+	opts := engine.Options{
+		Version: version(), Seed: f.seed, Budget: f.budget, SelfTest: f.selfTest, Calibrate: f.calibrate,
+		Access: c.access(f.access, "run"), Hard: hard, Getenv: c.getenv, Observer: progress,
+	}
 	if len(f.only) > 0 {
 		opts.Only = f.only
 	}

@@ -48,7 +48,7 @@ func TestScripts(t *testing.T) {
 			e.Values[services{}] = map[string]*service{}
 			return err
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+		Cmds: together(restCmds, verdictCmds, map[string]func(*testscript.TestScript, bool, []string){
 			"exits":   exitsCmd,
 			"service": serviceCmd,
 			"dead":    deadCmd,
@@ -57,7 +57,7 @@ func TestScripts(t *testing.T) {
 			"traffic": trafficCmd,
 			"absent":  absentCmd,
 			"jsonis":  jsonIsCmd,
-		},
+		}),
 	})
 }
 
@@ -98,7 +98,7 @@ type service struct {
 //
 // Faults: value, missing, type, errors (5 % of 500s), slow=PATH, reset, cut,
 // hang, echo (answers with what it was sent), answer=FILE (answers with a file,
-// of the media type as=TYPE).
+// of the media type as=TYPE), and those of verdict_test.go.
 func serviceCmd(ts *testscript.TestScript, neg bool, args []string) {
 	s := &service{faults: map[string]string{}}
 	s.more.L = &s.mu
@@ -239,11 +239,13 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if has("type") {
 		doc["total"] = fmt.Sprint(doc["total"])
 	}
+	status := s.verdictFaults(r, doc)
 	if has("echo") {
 		doc["echo"] = r.RequestURI + " " + string(body)
 		doc["echo_headers"] = r.Header
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
 	json.NewEncoder(w).Encode(doc)
 }
 

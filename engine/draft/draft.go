@@ -30,6 +30,8 @@ type Config struct {
 	Paths []string // of the recordings, which have to be of one kind
 	Shown []string // the same as the spec is to have them
 	Spec  string   // what the spec will be called, for its comments
+
+	Access intake.Access // to the files
 }
 
 var (
@@ -60,14 +62,14 @@ func Make(ctx context.Context, cfg Config) ([]byte, error) {
 	}
 	var hosts []count
 	if kind == "har" { // a browser talks to third parties, too
-		if hosts, err = hostsOf(ctx, src, key); err != nil {
+		if hosts, err = hostsOf(ctx, src, key, cfg.Access); err != nil {
 			return nil, err
 		}
 		if len(hosts) > 1 && isHost(hosts[0].name) {
 			src.Hosts = []string{hosts[0].name}
 		}
 	}
-	s, err := look(ctx, src, key)
+	s, err := look(ctx, src, key, cfg.Access)
 	if err != nil {
 		return nil, err
 	}
@@ -100,12 +102,11 @@ func Kind(paths []string) (string, error) {
 }
 
 func kindOf(name string) (string, error) {
-	r, err := recording.Open(recording.Config{Paths: []string{name}})
-	if err == nil {
-		return "recording", r.Close()
-	}
-	if !errors.Is(err, recording.ErrNotRecording) {
+	switch ours, err := recording.Is(name); {
+	case err != nil:
 		return "", err
+	case ours:
+		return "recording", nil
 	}
 	p, err := pcap.Open(pcap.Config{Paths: []string{name}})
 	if err == nil {
@@ -155,8 +156,8 @@ func logFormat(paths []string) (string, error) {
 }
 
 // each reads a source to its end.
-func each(ctx context.Context, p plan.Source, f func(*exchange)) error {
-	src, err := intake.OpenSource(p, nil)
+func each(ctx context.Context, p plan.Source, access intake.Access, f func(*exchange)) error {
+	src, err := intake.OpenSource(p, nil, access)
 	if err != nil {
 		return err
 	}
@@ -177,14 +178,14 @@ func each(ctx context.Context, p plan.Source, f func(*exchange)) error {
 
 // hostsOf counts the hosts of the exchanges, the busiest first. One that the
 // scrubber changes is not to be written down, and goes by no name.
-func hostsOf(ctx context.Context, src plan.Source, key []byte) ([]count, error) {
+func hostsOf(ctx context.Context, src plan.Source, key []byte, access intake.Access) ([]count, error) {
 	s, err := scrub.New(scrub.Config{Key: key})
 	if err != nil {
 		return nil, err
 	}
 	const maxHosts = 1000
 	hosts := map[string]int64{}
-	err = each(ctx, src, func(x *exchange) {
+	err = each(ctx, src, access, func(x *exchange) {
 		host := strings.ToLower(x.Request.Host())
 		if _, known := hosts[host]; !known && (len(hosts) >= maxHosts || !isHost(host) || s.Text(host) != host) {
 			host = ""

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/shadowaudit/shadowaudit/engine/cohort"
+	"github.com/shadowaudit/shadowaudit/engine/intake"
 	"github.com/shadowaudit/shadowaudit/engine/plan"
 	"github.com/shadowaudit/shadowaudit/engine/result"
 	"github.com/shadowaudit/shadowaudit/engine/scrub"
@@ -30,14 +31,14 @@ type survey struct {
 }
 
 // look reads the source once.
-func look(ctx context.Context, src plan.Source, key []byte) (*survey, error) {
+func look(ctx context.Context, src plan.Source, key []byte, access intake.Access) (*survey, error) {
 	scrubber, err := scrub.New(scrub.Config{Key: key})
 	if err != nil {
 		return nil, err
 	}
 	s := &survey{methods: map[string]int64{}, paths: newPaths(), slices: newDimensions(), volatile: newFields()}
 	selector := selection.New(selection.Config{})
-	err = each(ctx, src, func(x *exchange) {
+	err = each(ctx, src, access, func(x *exchange) {
 		s.read++
 		s.methods[methodName(x.Request.Method)]++
 		sent := selector.ByEnvelope(x) == selection.Selected

@@ -357,13 +357,32 @@ func (w *writer) gates() {
 		w.comment(2, "%s of the recorded answers were errors, so that the candidate is held to the baseline and not to a number.", result.FormatShare(float64(w.errors)/float64(w.answered), 2))
 		w.line(2, "metric       = errors.rate")
 		w.line(2, `max_increase = "0.1pp"`)
+		w.point(2, manyForShares)
 	} else {
+		w.comment(2, "None may fail: a share such as 0.1%% takes about %s requests to decide.", result.FormatCount(manyForShares))
 		w.line(2, "metric = errors.rate")
-		w.line(2, `max    = "0.1%%"`)
+		w.line(2, `max    = "0%%"`)
 	}
 	w.line(1, "}")
 	w.line(0, "")
 	w.latency()
+}
+
+// With so many requests a share of a thousandth, and the increase of a p95, can
+// be decided by an interval.
+const (
+	manyForShares    = 3000
+	manyForQuantiles = 1000
+)
+
+// point makes a gate compare figures where there is too little traffic to tell
+// them from chance.
+func (w *writer) point(indent int, many int64) {
+	if w.selected >= many {
+		return
+	}
+	w.comment(indent, "So few requests decide little beyond chance; leave this line out once there are %s.", result.FormatCount(many))
+	w.line(indent, "decision = point")
 }
 
 // fewest is the number of requests below which a quantile per endpoint says
@@ -400,6 +419,7 @@ func (w *writer) latency() {
 	if samples > 0 {
 		w.line(2, "min_samples  = %d", samples)
 	}
+	w.point(2, manyForQuantiles)
 	w.line(1, "}")
 }
 

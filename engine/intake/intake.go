@@ -27,12 +27,6 @@ import (
 	"github.com/shadowaudit/shadowaudit/engine/scrub"
 	"github.com/shadowaudit/shadowaudit/engine/selection"
 	"github.com/shadowaudit/shadowaudit/engine/source"
-	"github.com/shadowaudit/shadowaudit/engine/source/accesslog"
-	"github.com/shadowaudit/shadowaudit/engine/source/gor"
-	"github.com/shadowaudit/shadowaudit/engine/source/har"
-	"github.com/shadowaudit/shadowaudit/engine/source/mitm"
-	"github.com/shadowaudit/shadowaudit/engine/source/pcap"
-	"github.com/shadowaudit/shadowaudit/engine/source/recording"
 	"github.com/shadowaudit/shadowaudit/engine/traffic"
 )
 
@@ -60,6 +54,13 @@ type Options struct {
 	// there are none then.
 	Getenv func(name string) (value string, ok bool)
 
+	// Access is with what right the files of the source are read.
+	Access Access
+
+	// Scrubbed is shown each exchange as it was read and as the scrubber left it.
+	// It must keep nothing of the first. It may be nil.
+	Scrubbed func(before, after *traffic.Exchange)
+
 	// Skipped is told of every exchange that selection leaves out. It may be
 	// nil.
 	Skipped func(method string, why selection.Decision)
@@ -84,6 +85,11 @@ type Intake struct {
 	endpoints *cohort.Endpoints
 	labeler   *cohort.Labeler
 
+	keyID  string // of the scrubber, like the next two
+	packs  []string
+	rules  string // digest
+	before int64  // exchanges that came scrubbed and were not scrubbed again
+
 	needsResponse bool // somebody looks at the recorded response
 	seq           int64
 	traffic       result.Traffic
@@ -98,10 +104,12 @@ type Intake struct {
 func Open(p *plan.Audit, opts Options) (*Intake, error) {
 	in := &Intake{plan: p, opts: opts}
 	var err error
-	in.scrubber, err = scrub.New(scrub.Config{Key: opts.Key, Packs: p.Scrub.Packs, Rules: p.Scrub.Rules, Disabled: p.Scrub.Disabled, MaxBody: p.Scrub.MaxBody, InMemory: opts.InMemory})
-	if err != nil {
+	cfg := scrub.Config{Key: opts.Key, Packs: p.Scrub.Packs, Rules: p.Scrub.Rules, Disabled: p.Scrub.Disabled, MaxBody: p.Scrub.MaxBody, InMemory: opts.InMemory}
+	if in.scrubber, err = scrub.New(cfg); err != nil {
 		return nil, fmt.Errorf("scrub: %w", err)
 	}
+	report := in.scrubber.Report()
+	in.keyID, in.packs, in.rules = report.KeyID, report.Packs, RulesDigest(&p.Scrub)
 	sel := p.Select
 	sel.Seed, sel.AnyMethod = opts.Seed, opts.AnyMethod
 	in.selector = selection.New(sel)
@@ -110,8 +118,16 @@ func Open(p *plan.Audit, opts Options) (*Intake, error) {
 	}
 	in.labeler = cohort.NewLabeler(p.Cohorts)
 	in.needsResponse = opts.Responses || p.Baseline.Recorded || len(p.Select.Include)+len(p.Select.Exclude)+len(p.Cohorts) > 0
-	if in.source, err = OpenSource(p.Source, opts.Getenv); err != nil {
+	if in.source, err = OpenSource(p.Source, opts.Getenv, opts.Access.For(p.Name)); err != nil {
 		return nil, err
+	}
+	if cfg.InMemory && in.allScrubbedBefore() {
+		// What was removed from these responses left nothing behind, so that in
+		// those of a target nothing may stand in its place either.
+		cfg.InMemory = false
+		if in.scrubber, err = scrub.New(cfg); err != nil {
+			return nil, errors.Join(fmt.Errorf("scrub: %w", err), in.Close())
+		}
 	}
 	if opts.Budget.For > 0 {
 		in.timer = time.AfterFunc(opts.Budget.For, in.Stop)
@@ -150,33 +166,6 @@ func (in *Intake) Acknowledge(ctx context.Context) error {
 func (in *Intake) spent() bool {
 	return in.opts.Budget.Count > 0 && in.traffic.Selected >= in.opts.Budget.Count ||
 		in.plan.Source.Live && in.selector.Exhausted()
-}
-
-// OpenSource opens a source of any kind. Where it is an io.Closer it is to be
-// closed.
-func OpenSource(s plan.Source, getenv func(name string) (value string, ok bool)) (source.Source, error) {
-	var src source.Source
-	var err error
-	switch s.Kind {
-	case "gor":
-		src, err = gor.Open(gor.Config{Name: s.Name, Paths: s.Paths})
-	case "har":
-		src, err = har.Open(har.Config{Name: s.Name, Paths: s.Paths, Hosts: s.Hosts})
-	case "recording":
-		src, err = recording.Open(recording.Config{Name: s.Name, Paths: s.Paths})
-	case "mitm":
-		src, err = mitm.Open(mitm.Config{Name: s.Name, Paths: s.Paths})
-	case "access_log":
-		src, err = accesslog.Open(accesslog.Config{Name: s.Name, Paths: s.Paths, Format: accesslog.Format(s.Format), Fields: s.Fields})
-	case "pcap":
-		src, err = pcap.Open(pcap.Config{Name: s.Name, Paths: s.Paths, Ports: s.Ports})
-	default:
-		err = errors.New("there is no such kind of source")
-	}
-	if err != nil {
-		return nil, fmt.Errorf("source.%s: %w", s, err)
-	}
-	return src, nil
 }
 
 // MissingKeyError is a plan that names an environment variable for the key of
@@ -272,7 +261,7 @@ func (in *Intake) step(ctx context.Context, seq int64, x *traffic.Exchange) *rep
 	if !in.needsResponse {
 		x.Response = nil // nobody looks at it: not worth the scrubbing
 	}
-	if err := in.scrubber.Exchange(x); err != nil {
+	if !in.scrub(x) {
 		in.traffic.ScrubDropped++
 		return nil
 	}
@@ -296,6 +285,22 @@ func (in *Intake) step(ctx context.Context, seq int64, x *traffic.Exchange) *rep
 		x.Response = nil // nobody looks at it any more: not worth the memory while the step waits
 	}
 	return step
+}
+
+// scrub scrubs an exchange, and reports whether it may be passed on.
+func (in *Intake) scrub(x *traffic.Exchange) bool {
+	if in.scrubbedBefore() && len(in.scrubber.Residual(x)) == 0 {
+		in.before++
+		return true
+	}
+	read := *x
+	if err := in.scrubber.Exchange(x); err != nil {
+		return false
+	}
+	if in.opts.Scrubbed != nil {
+		in.opts.Scrubbed(&read, x)
+	}
+	return true
 }
 
 func (in *Intake) skip(x *traffic.Exchange, d selection.Decision) {

@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"maps"
 	"slices"
 	"testing"
 
@@ -27,5 +28,16 @@ func TestLogWords(t *testing.T) {
 	}
 	if !slices.Equal(format.Keywords, formats) {
 		t.Errorf("formats %v, reader %v", format.Keywords, formats)
+	}
+}
+
+// TestEveryKindOpens: the language offers no kind of source that cannot be
+// opened, and there is none that it does not offer.
+func TestEveryKindOpens(t *testing.T) {
+	block, _ := schema.Root().Block("source")
+	names := block.KindNames()
+	slices.Sort(names)
+	if got := slices.Sorted(maps.Keys(kinds)); !slices.Equal(got, names) {
+		t.Errorf("kinds %v, language %v", got, names)
 	}
 }

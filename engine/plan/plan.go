@@ -51,8 +51,15 @@ type Audit struct {
 	Select    selection.Config `json:"select"`
 	Replay    replay.Config    `json:"replay"`
 	Compare   Compare          `json:"compare"`
+	Accepted  []Accepted       `json:"accepted,omitempty"`
 	Cohorts   []cohort.Cohort  `json:"cohorts,omitempty"`
 	Gates     []Gate           `json:"gates"`
+
+	// Probe answers for the baseline a second time, for the share of the
+	// requests that Replay.Probe gives; nil: nobody does.
+	Probe       *Target       `json:"probe,omitempty"`
+	WarmUp      time.Duration `json:"warm_up_ns,omitempty"` // latencies before it are not judged
+	MaxLateness time.Duration `json:"max_lateness_ns"`
 
 	DisabledGates []Gate      `json:"disabled_gates,omitempty"` // enabled = false: only to be shown
 	Assertions    []Assertion `json:"assertions,omitempty"`
@@ -116,6 +123,7 @@ func (s Source) String() string { return s.Kind + "." + s.Name }
 // Scrub is how an audit de-identifies. The key is not part of a plan; only the
 // name of the environment variable that holds it is.
 type Scrub struct {
+	Name     string       `json:"-"` // of the block; "": the audit names none
 	KeyEnv   string       `json:"key_env,omitempty"`
 	Packs    []string     `json:"packs,omitempty"` // nil: all default packs
 	Rules    []scrub.Rule `json:"rules,omitempty"`
@@ -153,6 +161,22 @@ type Compare struct {
 	StaleIs   result.Verdict `json:"stale_is"`             // of an audit with a rule that has outlived its use
 }
 
+// Accepted is a difference that somebody lets pass.
+type Accepted struct {
+	Fingerprint string          `json:"fingerprint"`
+	Endpoint    string          `json:"endpoint"`
+	Path        string          `json:"path"`
+	Kind        result.DiffKind `json:"kind"`
+	From        string          `json:"from,omitempty"` // class of the baseline's value; "" for any
+	To          string          `json:"to,omitempty"`
+	Max         float64         `json:"max"` // share of the endpoint's pairs
+	Reason      string          `json:"reason"`
+	Owner       string          `json:"owner"`
+	Expires     time.Time       `json:"expires"` // the last day
+	Origin      pos.Range       `json:"-"`
+	Snippet     string          `json:"-"`
+}
+
 // KeyedPath is a path with what the spec says about it.
 type KeyedPath struct {
 	Path *jq.Paths `json:"path"`
@@ -168,6 +192,9 @@ type Gate struct {
 	Limits     []string `json:"limits"`
 	Per        []string `json:"per,omitempty"`
 	MinSamples int      `json:"min_samples,omitempty"`
+	Decision   string   `json:"decision"`
+	Confidence float64  `json:"confidence"`
+	Abort      bool     `json:"abort,omitempty"` // the run ends once it is certain that the gate fails
 }
 
 // Assertion is a condition over the result in its serialisable form beside the
@@ -240,6 +267,19 @@ func compileAudit(spec *lang.Spec, a *lang.Audit) Audit {
 		out.Baseline = Target{Recorded: true, Config: target.Config{Name: "recorded"}}
 	} else {
 		out.Baseline = compileTarget(a.Baseline.Target)
+	}
+	for _, x := range spec.Accepted {
+		if x.Audit.Value == a.Name {
+			out.Accepted = append(out.Accepted, compileAccepted(spec, x))
+		}
+	}
+	out.WarmUp, out.MaxLateness = a.Replay.WarmUp.Value, a.Replay.MaxLateness.Value
+	if a.Noise.On {
+		probe := out.Baseline
+		if a.Noise.Target != nil {
+			probe = compileTarget(a.Noise.Target)
+		}
+		out.Probe, out.Replay.Probe = &probe, a.Noise.Sample.Value
 	}
 	for _, c := range a.Cohorts {
 		out.Cohorts = append(out.Cohorts, cohort.Cohort{Name: c.Name, By: c.By})
@@ -324,7 +364,7 @@ func compileScrub(a *lang.Audit) Scrub {
 	if a.Scrub == nil {
 		return Scrub{}
 	}
-	out := Scrub{KeyEnv: a.Scrub.KeyEnv.Value, MaxBody: int(a.Scrub.MaxBody.Value)}
+	out := Scrub{Name: a.Scrub.Name, KeyEnv: a.Scrub.KeyEnv.Value, MaxBody: int(a.Scrub.MaxBody.Value)}
 	if a.Scrub.Packs.Set {
 		out.Packs = a.Scrub.Packs.Value
 	}
@@ -367,6 +407,14 @@ func compileSelect(s *lang.Select) selection.Config {
 		out.Exclude = append(out.Exclude, selection.Rule{When: t.Predicate, Origin: t.Range})
 	}
 	return out
+}
+
+func compileAccepted(spec *lang.Spec, x *lang.Accepted) Accepted {
+	return Accepted{
+		Fingerprint: x.Fingerprint, Endpoint: x.Endpoint.Value, Path: x.Path.Value, Kind: result.DiffKind(x.Kind.Value),
+		From: x.From.Value, To: x.To.Value, Max: x.Max.Value, Reason: x.Reason.Value, Owner: x.Owner.Value, Expires: x.Expires.Value,
+		Origin: x.Origin, Snippet: spec.Line(x.Origin),
+	}
 }
 
 func compileCompare(c *lang.Compare) Compare {
@@ -415,6 +463,8 @@ func compileGate(spec *lang.Spec, g *lang.Gate) Gate {
 		out.Limits = append(out.Limits, name+" "+l.Value.Text)
 		return &judge.Limit{Value: l.Value.Value, Relative: l.Value.Relative, Text: l.Value.Text}
 	}
+	out.Gate.Decision, out.Gate.Confidence, out.Abort = judge.Decision(g.Decision.Value), g.Confidence.Value, g.Abort.Value
+	out.Decision, out.Confidence = string(out.Gate.Decision), out.Gate.Confidence
 	out.Gate.Max = limit("max", g.Max)
 	out.Gate.Min = limit("min", g.Min)
 	out.Gate.MaxIncrease = limit("max_increase", g.MaxIncrease)

@@ -77,7 +77,7 @@ func settingsOf(spec *lang.Spec, a *lang.Audit) []Setting {
 	add(s, "endpoints", a.Endpoints, quoted)
 
 	add(s, "select.methods", a.Select.Methods, quoted)
-	add(s, "select.sample", a.Select.Sample, func(v float64) string { return result.FormatShare(v, result.Digits) })
+	add(s, "select.sample", a.Select.Sample, share)
 	add(s, "select.from", a.Select.From, time.Duration.String)
 	add(s, "select.to", a.Select.To, time.Duration.String)
 	add(s, "select.limit", a.Select.Limit, strconv.Itoa)
@@ -91,6 +91,16 @@ func settingsOf(spec *lang.Spec, a *lang.Audit) []Setting {
 	add(s, "replay.rate", a.Replay.Rate, perSecond)
 	add(s, "replay.over", a.Replay.Over, time.Duration.String)
 	add(s, "replay.max_in_flight", a.Replay.MaxInFlight, strconv.Itoa)
+	add(s, "replay.warm_up", a.Replay.WarmUp, time.Duration.String)
+	add(s, "replay.max_lateness", a.Replay.MaxLateness, time.Duration.String)
+	add(s, "compare.max_masked", a.Compare.MaxMasked, share)
+	add(s, "compare.on_stale", a.Compare.OnStale, same)
+	if a.Noise.On {
+		add(s, "noise.sample", a.Noise.Sample, share)
+		if a.Noise.Target != nil {
+			add(s, "noise.target", a.Noise.Target.URL, same)
+		}
+	}
 	return s.list
 }
 
@@ -117,7 +127,7 @@ func sourceSettings(s *settings, src *lang.Source) {
 	add(s, "source.follow", src.Bus.Follow, strconv.FormatBool)
 	add(s, "source.start", src.Bus.Start, same)
 	add(s, "source.map", src.Bus.Map, func(v *jq.Value) string { return v.Source() })
-	add(s, "source.max_loss", src.MaxLoss, func(v float64) string { return result.FormatShare(v, result.Digits) })
+	add(s, "source.max_loss", src.MaxLoss, share)
 	add(s, "source.on_loss", src.OnLoss, same)
 }
 
@@ -168,6 +178,7 @@ func (s *settings) paths(paths []string) string {
 
 func (s *settings) path(p string) string { return shownPath(s.spec, p) }
 
+func share(v float64) string        { return result.FormatShare(v, result.Digits) }
 func same(s string) string          { return s }
 func number(v float64) string       { return strconv.FormatFloat(v, 'g', -1, 64) }
 func perSecond(v float64) string    { return number(v) + "/s" }

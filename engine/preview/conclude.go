@@ -41,18 +41,21 @@ func (v *view) conclude(in *intake.Intake) {
 	}
 	v.cohortsFound()
 	v.gates()
-	v.scrubbed(in.Scrubber().Report())
+	v.scrubbed(in.Scrub())
 	v.warn(in)
 }
 
 func (v *view) scrubbed(r result.Scrub) {
 	s := &v.audit.Scrub
-	*s = Scrub{Disabled: r.Disabled, Reason: r.Reason, Packs: r.Packs, Dropped: r.Dropped}
+	*s = Scrub{Disabled: r.Disabled, Reason: r.Reason, Packs: r.Packs, Dropped: r.Dropped, KeyID: r.KeyID, Before: r.Before}
 	for _, rule := range r.Rules {
 		exempts := slices.ContainsFunc(v.plan.Scrub.Rules, func(u scrub.Rule) bool { return u.Name == rule.Name && u.Action == scrub.Keep })
 		if !exempts {
 			s.Rules = append(s.Rules, rule)
 		}
+	}
+	if !s.Disabled {
+		s.Replaced, s.Uncovered, s.More = v.persons.list(v.persons.replaced), v.persons.list(v.persons.uncovered), v.persons.more
 	}
 }
 
@@ -235,6 +238,17 @@ func (v *view) warnScrub() {
 		if i >= 0 && s.Rules[i].Hits == 0 {
 			v.warning(result.OriginOf(rule.Origin), "scrub rule %q never fires.", rule.Name)
 		}
+	}
+	if n := len(s.Uncovered); n > 0 {
+		values := int64(0)
+		for _, p := range s.Uncovered {
+			values += p.Values
+		}
+		v.warning(nowhere, "%s at %s stay as they are although their names look personal: name them in a rule of the scrub block, with action = keep where they are none. The first is %s of the %s of %s.",
+			result.Plural(values, "value"), result.Plural(int64(n), "place"), s.Uncovered[0].Path, s.Uncovered[0].Of, s.Uncovered[0].Endpoint)
+	}
+	if s.Before > 0 {
+		v.note("info", "%s came scrubbed by the same key, packs and rules: where they hold personal names is known to whoever recorded them.", result.Plural(s.Before, "exchange"))
 	}
 	for _, d := range s.Dropped {
 		v.warning(nowhere, "%s would not be sent because the scrubber cannot read them: %s.", result.Plural(d.Count, "exchange"), d.Reason)

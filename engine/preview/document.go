@@ -147,6 +147,12 @@ type Scrub struct {
 	Packs    []string            `json:"packs"`
 	Rules    []result.ScrubRule  `json:"rules"`   // without those that only exempt, which replace nothing
 	Dropped  []result.ScrubCount `json:"dropped"` // exchanges not passed on, by reason
+	KeyID    string              `json:"key_id"`  // as in the result
+	Before   int64               `json:"before"`  // exchanges that came scrubbed in the same way: nothing is said of what is in them
+
+	Replaced  []Place `json:"replaced"`  // where values were replaced, most first
+	Uncovered []Place `json:"uncovered"` // where a name looks personal and no rule is for it, most first
+	More      bool    `json:"more"`      // there are more places than could be told apart
 }
 
 // WriteJSON writes the document, indented and with a final line feed.
@@ -197,6 +203,8 @@ func (a *Audit) normalize() {
 	list(&a.Scrub.Packs)
 	list(&a.Scrub.Rules)
 	list(&a.Scrub.Dropped)
+	list(&a.Scrub.Replaced)
+	list(&a.Scrub.Uncovered)
 	for i := range a.Cohorts {
 		list(&a.Cohorts[i].Values)
 	}

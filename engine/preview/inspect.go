@@ -27,6 +27,7 @@ type Contents struct {
 	Tool          result.Tool `json:"tool"`
 	Kind          string      `json:"kind"` // of source: "gor"
 	Files         []string    `json:"files"`
+	Made          []Made      `json:"made"`  // what the files say of themselves, where they are recordings of our own
 	Error         string      `json:"error"` // why it could not be read to its end; "" when it could
 
 	Traffic result.Traffic `json:"traffic"`  // Selected are those that are described below
@@ -79,7 +80,7 @@ func (c *Contents) WriteJSON(w io.Writer) error {
 // what is in them. What goes wrong on the way is in the document; the error is
 // about files that cannot be opened, or that of ctx. The scrub key is made of the
 // files, so that the same files give the same bytes.
-func Inspect(ctx context.Context, version string, paths []string) (*Contents, error) {
+func Inspect(ctx context.Context, version string, paths []string, access intake.Access) (*Contents, error) {
 	kind, err := draft.Kind(paths)
 	if err != nil {
 		return nil, err
@@ -92,15 +93,19 @@ func Inspect(ctx context.Context, version string, paths []string) (*Contents, er
 		Source: plan.Source{Kind: kind, Name: "recording", Paths: paths, Shown: paths},
 		Replay: replay.Config{Timing: replay.Recorded, Speed: 1},
 	}
-	in, err := intake.Open(p, intake.Options{Key: key, Responses: true, AnyMethod: true})
-	if err != nil {
-		return nil, err
-	}
-	defer in.Close()
 	c := &Contents{FormatVersion: FormatVersion, Tool: result.Tool{Name: "shadowaudit", Version: version}, Kind: kind, Files: paths}
 	i := &inspection{contents: c, methods: map[string]int64{}, statuses: map[int]int64{}}
 	if i.tally, err = newTally(p); err != nil {
 		return nil, err
+	}
+	in, err := intake.Open(p, intake.Options{Key: key, Responses: true, AnyMethod: true, Access: access, Scrubbed: i.persons.look})
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	c.Made = []Made{}
+	if kind == "recording" {
+		c.Made = madeOf(paths, access)
 	}
 	for {
 		step, err := in.Next(ctx)
@@ -188,7 +193,7 @@ func (i *inspection) conclude(in *intake.Intake, p *plan.Audit) {
 	}
 	slices.SortFunc(c.Statuses, func(a, b Count) int { return cmp.Compare(a.Name, b.Name) })
 	c.Sessions = v.sessionsFound()
-	v.scrubbed(in.Scrubber().Report())
+	v.scrubbed(in.Scrub())
 	c.Scrub = v.audit.Scrub
 	c.Notes = in.SourceNotes()
 	list(&c.Endpoints)
@@ -198,6 +203,8 @@ func (i *inspection) conclude(in *intake.Intake, p *plan.Audit) {
 	list(&c.Scrub.Packs)
 	list(&c.Scrub.Rules)
 	list(&c.Scrub.Dropped)
+	list(&c.Scrub.Replaced)
+	list(&c.Scrub.Uncovered)
 	list(&c.Rate.Buckets)
 }
 

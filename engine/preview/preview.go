@@ -26,6 +26,9 @@ type Options struct {
 	// looked at without one.
 	Budget intake.Budget
 
+	// Access is with what right the files of the sources are read.
+	Access intake.Access
+
 	// Listening is told where a live source expects its traffic. It may be nil.
 	Listening func(source, where string)
 
@@ -109,7 +112,7 @@ func (v *view) run(ctx context.Context, opts Options) error {
 	if v.plan.Source.Live && opts.Budget == (intake.Budget{}) {
 		return fmt.Errorf("source.%s is live: say how long to look at its traffic, as in --for 30s, or at how much, as in --count 100", v.plan.Source)
 	}
-	in, err := intake.Open(v.plan, intake.Options{Seed: opts.Seed, Key: key, Responses: true, Budget: opts.Budget, Getenv: opts.Getenv, Skipped: v.skip})
+	in, err := intake.Open(v.plan, intake.Options{Seed: opts.Seed, Key: key, Responses: true, Budget: opts.Budget, Access: opts.Access, Getenv: opts.Getenv, Skipped: v.skip, Scrubbed: v.persons.look})
 	if err != nil {
 		return err
 	}

@@ -40,6 +40,7 @@ type tally struct {
 	cohorts   []map[string]int64
 	evidence  []*evidence // of each gate
 	places    *places
+	persons   *persons
 }
 
 type skipped struct {
@@ -52,8 +53,12 @@ func newTally(p *plan.Audit) (*tally, error) {
 	if err != nil {
 		return nil, err
 	}
+	persons, err := newPersons(&p.Scrub)
+	if err != nil {
+		return nil, err
+	}
 	t := &tally{
-		timetable: timetable, places: newPlaces(&p.Compare),
+		timetable: timetable, persons: persons, places: newPlaces(&p.Compare),
 		skipped: map[skipped]int64{}, endpoints: map[string]int64{}, sessions: map[uint64]int64{},
 		cohorts: make([]map[string]int64, len(p.Cohorts)),
 	}
@@ -98,6 +103,7 @@ func (t *tally) add(ctx context.Context, step *replay.Step) {
 		e.add(step)
 	}
 	t.places.look(ctx, step)
+	t.persons.add(step.Endpoint)
 }
 
 // session counts an exchange of a session. Sessions are known by a hash of 64

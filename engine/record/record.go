@@ -8,12 +8,15 @@ package record
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"time"
 
+	"github.com/shadowaudit/shadowaudit/engine/access"
 	"github.com/shadowaudit/shadowaudit/engine/intake"
 	"github.com/shadowaudit/shadowaudit/engine/plan"
 	"github.com/shadowaudit/shadowaudit/engine/recording"
@@ -25,6 +28,16 @@ import (
 type Options struct {
 	Path string // of the recording, which must not exist yet
 	Seed uint64 // decides samples
+
+	Version string        // of the tool, for the recording
+	Retain  time.Duration // how long the recording may be read; 0: forever
+
+	// Recipients are those who can read the recording; nil: it is not encrypted.
+	Recipients []Recipient
+
+	// Access is with what right the files of the source are read. Its log tells of
+	// the recording, too.
+	Access intake.Access
 
 	// Budget bounds what is recorded. Without one a live source is recorded
 	// until the context ends.
@@ -45,6 +58,8 @@ type Summary struct {
 	TooLarge int64 // selected, but larger than the format allows
 	Bytes    int64 // of the file; 0: there is none
 	Scrub    result.Scrub
+	Expires  time.Time // zero: the recording may be kept
+	Sealed   int       // how many recipients it is encrypted for; 0: it is not
 	Notes    []result.Note
 }
 
@@ -78,17 +93,26 @@ func Make(ctx context.Context, p *plan.Audit, opts Options) (*Summary, error) {
 	if err != nil {
 		return &Summary{}, err
 	}
-	w, err := recording.Create(opts.Path)
+	w, err := create(opts.Path, opts.Recipients)
 	if err != nil {
 		return &Summary{}, &FileError{err}
 	}
-	in, err := intake.Open(p, intake.Options{Seed: opts.Seed, Key: key, Responses: true, AnyMethod: true, Budget: opts.Budget, Getenv: opts.Getenv})
+	in, err := intake.Open(p, intake.Options{Seed: opts.Seed, Key: key, Responses: true, AnyMethod: true, Budget: opts.Budget, Access: opts.Access, Getenv: opts.Getenv})
 	if err != nil {
 		w.Close()
 		os.Remove(opts.Path)
 		return &Summary{}, err
 	}
 	defer in.Close()
+	m := describe(p, in.Scrub(), opts)
+	if err = opts.Access.For(p.Name).Note(access.Create, opts.Path, m.ID); err == nil {
+		err = w.Describe(m)
+	}
+	if err != nil {
+		w.Close()
+		os.Remove(opts.Path)
+		return &Summary{}, &FileError{err}
+	}
 	if where := in.Listening(); where != "" && opts.Listening != nil {
 		opts.Listening(p.Source.String(), where)
 	}
@@ -102,10 +126,14 @@ func Make(ctx context.Context, p *plan.Audit, opts Options) (*Summary, error) {
 	if closed := w.Close(); closed != nil && !errors.As(err, new(*FileError)) {
 		err = &FileError{closed}
 	}
-	s.Bytes = w.Size()
+	s.Expires, s.Sealed = m.Expires, len(opts.Recipients)
+	if info, statErr := os.Stat(opts.Path); statErr == nil {
+		s.Bytes = info.Size() // which encryption makes more than the writer knows
+	}
 	if s.Recorded == 0 {
 		s.Bytes = 0
-		if removed := os.Remove(opts.Path); removed != nil && err == nil {
+		noted := opts.Access.For(p.Name).Note(access.Remove, opts.Path, m.ID)
+		if removed := errors.Join(os.Remove(opts.Path), noted); removed != nil && err == nil {
 			err = &FileError{removed}
 		}
 	}
@@ -113,7 +141,7 @@ func Make(ctx context.Context, p *plan.Audit, opts Options) (*Summary, error) {
 		err = cmp.Or(err, acknowledge(ctx, in))
 	}
 	s.Traffic = in.Traffic()
-	s.Scrub = in.Scrubber().Report()
+	s.Scrub = in.Scrub()
 	s.Notes = append(in.SourceNotes(), in.RuleNotes()...)
 	if key == nil && s.Recorded > 0 && p.Baseline.Recorded {
 		s.Notes = append(s.Notes, result.Note{Severity: "warning", Text: unrepeatable})
@@ -122,6 +150,21 @@ func Make(ctx context.Context, p *plan.Audit, opts Options) (*Summary, error) {
 		err = fmt.Errorf("source.%s could not be read to its end: %w", p.Source, err)
 	}
 	return s, err
+}
+
+// describe is what a recording says of itself. A random id names it in a log,
+// since its name may change and its bytes tell nothing.
+func describe(p *plan.Audit, s result.Scrub, opts Options) recording.Meta {
+	var id [16]byte
+	rand.Read(id[:])
+	m := recording.Meta{
+		ID: hex.EncodeToString(id[:]), KeyID: s.KeyID, Packs: s.Packs, Rules: intake.RulesDigest(&p.Scrub),
+		Tool: opts.Version, Created: time.Now().UTC(),
+	}
+	if opts.Retain > 0 {
+		m.Expires = m.Created.Add(opts.Retain)
+	}
+	return m
 }
 
 // acknowledge tells the source that all it gave is on the disk, for which it
@@ -133,7 +176,17 @@ func acknowledge(ctx context.Context, in *intake.Intake) error {
 }
 
 func (s *Summary) copy(ctx context.Context, in *intake.Intake, w *recording.Writer) error {
+	acknowledged := time.Now()
 	for {
+		if time.Since(acknowledged) > time.Second { // a bus hands out only so many messages that nobody has confirmed
+			if err := w.Flush(); err != nil {
+				return &FileError{err}
+			}
+			if err := acknowledge(ctx, in); err != nil {
+				return err
+			}
+			acknowledged = time.Now()
+		}
 		step, err := in.Next(ctx)
 		if err == io.EOF {
 			return nil

@@ -25,6 +25,7 @@ type Reader struct {
 	rest   []byte // of raw: records to come
 	left   int64  // how many
 	closed bool   // the end block was the last one
+	meta   *Meta  // of the exchanges to come; nil: unknown
 }
 
 // NewReader begins to read a recording. The error wraps ErrNotRecording or
@@ -95,6 +96,7 @@ func (r *Reader) block() error {
 	r.closed = false
 	if err := checkFileHeader(start); err == nil {
 		r.discard(fileHeaderSize)
+		r.meta = nil // another recording, of which nothing is known yet
 		return nil
 	} else if err != ErrNotRecording {
 		return r.fail(err)
@@ -112,7 +114,10 @@ func (r *Reader) block() error {
 // payload reads what follows the header of a block.
 func (r *Reader) payload(h header) error {
 	r.closed = h.kind == kindEnd
-	if h.kind != kindExchanges {
+	if h.kind == kindMeta {
+		r.meta = nil // whatever comes of it, the one before holds no longer
+	}
+	if h.kind != kindExchanges && h.kind != kindMeta {
 		n, err := io.CopyN(io.Discard, r.in, int64(h.stored))
 		return r.advance(n, err, h)
 	}
@@ -127,6 +132,12 @@ func (r *Reader) payload(h header) error {
 	r.raw = raw
 	if err != nil {
 		return &DamageError{Offset: r.at, Exchanges: int64(h.count), Text: err.Error() + ", left out"}
+	}
+	if h.kind == kindMeta {
+		if r.meta, err = parseMeta(string(raw)); err != nil {
+			return &DamageError{Offset: r.at, Text: err.Error()}
+		}
+		return nil
 	}
 	r.rest, r.left = raw, int64(h.count)
 	return nil
@@ -220,6 +231,37 @@ func (r *Reader) fail(err error) error {
 	r.err = err
 	return err
 }
+
+// Meta returns what the recording says of the last exchange, or before the first
+// one, of those to come; nil where it says nothing.
+func (r *Reader) Meta() *Meta { return r.meta }
+
+// Describe reads ahead to the first exchange, so that Meta knows what the
+// recording says of it. Damage on the way is left to Next.
+func (r *Reader) Describe() error {
+	start, err := r.in.Peek(headerSize)
+	if err != nil && err != io.EOF {
+		return err
+	}
+	h, ok := parseHeader(start)
+	if !ok || h.kind != kindMeta {
+		return nil
+	}
+	whole, err := r.in.Peek(headerSize + int(min(h.stored, maxMeta)))
+	if err != nil && err != io.EOF {
+		return err
+	}
+	if len(whole) < headerSize+int(h.stored) || checksum(whole[headerSize:]) != h.crc {
+		return nil
+	}
+	if raw, err := decodePayload(r.zstd, h, whole[headerSize:], nil); err == nil {
+		r.meta, _ = parseMeta(string(raw))
+	}
+	return nil
+}
+
+// maxMeta is the largest meta block that Describe looks into, in bytes.
+const maxMeta = 64 << 10
 
 // Offset returns where the block of the last exchange begins, in bytes.
 func (r *Reader) Offset() int64 { return r.at }

@@ -36,7 +36,7 @@
 // Block, 48 bytes and a payload:
 //
 //	 0  4  53 41 42 6b, "SABk"
-//	 4  1  kind: 1 exchanges, 2 index, 3 end; others are passed over
+//	 4  1  kind: 1 exchanges, 2 index, 3 end, 4 meta; others are passed over
 //	 5  1  codec of the payload: 0 none, 1 one zstd frame (RFC 8878)
 //	 6  2  zero
 //	 8  4  size of the payload when decoded, at most 256 MiB
@@ -92,6 +92,27 @@
 // Numbers of fields are never used again for something else; the major version
 // changes when a reader that passes over what it does not know would be wrong.
 //
+// # Meta
+//
+// A meta block says how the exchanges behind it came about, up to the next file
+// header or meta block. It comes right behind the file header, or is not there.
+// Its payload is fields:
+//
+//	1 odd   id of the recording, drawn at random
+//	2 odd   id of the scrub key: 16 hexadecimal digits, or "ephemeral"
+//	3 odd   a scrub pack, "pci@1"; once for each
+//	4 odd   digest of what else decides how it was scrubbed
+//	5 odd   version of the program that wrote it
+//	6 even  time at which it was begun, varint nanoseconds since 1970
+//	7 even  time from which on it must not be read, the same; absent: none
+//
+// # Encryption
+//
+// A recording for certain eyes only is an age file (https://age-encryption.org/v1)
+// whose plaintext is all of the above, the index at its end included. age
+// encrypts chunks of 64 KiB: when the writer is killed, the chunk that was not
+// full yet is lost as well, and what comes before it can be read.
+//
 // # Index and end
 //
 // A file that was closed properly ends with an index block and an end block. The
@@ -116,6 +137,7 @@
 package recording
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -141,6 +163,7 @@ const (
 	kindExchanges = 1
 	kindIndex     = 2
 	kindEnd       = 3
+	kindMeta      = 4
 
 	codecNone = 0
 	codecZstd = 1
@@ -193,6 +216,10 @@ func checkFileHeader(b []byte) error {
 	}
 	return nil
 }
+
+// IsRecording reports whether a file that begins like start is a recording, of
+// whatever version. It needs the first 8 bytes.
+func IsRecording(start []byte) bool { return bytes.HasPrefix(start, []byte(magic)) }
 
 // header is the head of a block.
 type header struct {

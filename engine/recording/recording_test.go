@@ -444,6 +444,7 @@ func FuzzReader(f *testing.F) {
 	f.Add(file)
 	f.Add(file[:len(file)/2])
 	f.Add(append(bytes.Clone(file[:100]), file...))
+	f.Add(described(f, &someMeta, 3))
 	f.Add([]byte(magic))
 	f.Fuzz(func(t *testing.T, file []byte) {
 		ReadIndex(bytes.NewReader(file), int64(len(file)))

@@ -26,7 +26,8 @@ const (
 type Writer struct {
 	mu      sync.Mutex
 	out     io.Writer
-	file    *os.File // of Create
+	seal    io.Closer // of CreateSealed: ends the encryption
+	file    *os.File  // of Create
 	zstd    *zstd.Encoder
 	encoder encoder
 	timer   *time.Timer
@@ -67,6 +68,19 @@ func NewWriter(out io.Writer) (*Writer, error) {
 	w := &Writer{out: out, zstd: z, age: blockAge, sessions: map[uint64]struct{}{}}
 	w.put(appendFileHeader(nil))
 	return w, w.err
+}
+
+// Describe says how the exchanges that follow come about. It is called before
+// the first Write.
+func (w *Writer) Describe(m Meta) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err := w.usable(); err != nil {
+		return err
+	}
+	w.flush()
+	w.putBlock(header{kind: kindMeta}, m.append(nil))
+	return w.err
 }
 
 // Write adds an exchange and keeps nothing of it. One that is larger than any
@@ -208,7 +222,7 @@ func (w *Writer) put(b []byte) {
 }
 
 // Close writes what has been collected, the index and the end, and closes the
-// file that Create made. The second time it does nothing.
+// file that Create or CreateSealed made. The second time it does nothing.
 func (w *Writer) Close() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -219,6 +233,9 @@ func (w *Writer) Close() error {
 	w.closed = true
 	w.end()
 	err := errors.Join(w.err, w.zstd.Close())
+	if w.seal != nil {
+		err = errors.Join(err, w.seal.Close())
+	}
 	if w.file != nil {
 		err = errors.Join(err, w.file.Close())
 	}
@@ -253,7 +270,7 @@ func (w *Writer) end() {
 	w.put(append(h.append(nil), payload...))
 }
 
-// Size returns the number of bytes that were written so far.
+// Size returns the number of bytes that were written so far, before encryption.
 func (w *Writer) Size() int64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -61,8 +61,12 @@ type Audit struct {
 	Endpoints   []Endpoint `json:"endpoints"`
 	Gates       []Gate     `json:"gates"`
 	Differences []Diff     `json:"differences"`
-	Rules       []Rule     `json:"rules"` // what each compare rule excused
+	Rules       []Rule     `json:"rules"`    // what each compare rule excused
+	Accepted    []Accepted `json:"accepted"` // known differences, with what became of them
 	Scrub       Scrub      `json:"scrub"`
+	Aborted     *Aborted   `json:"aborted"`   // null: the replay went to its end
+	SelfTest    *SelfTest  `json:"self_test"` // null: not asked for
+	Unfit       []string   `json:"unfit"`     // why the harness could not judge by the time that things took
 	Notes       []Note     `json:"notes"`
 }
 
@@ -260,6 +264,9 @@ type Diff struct {
 	Candidate   string   `json:"candidate"`  // the same at the candidate
 	Example     Example  `json:"example"`    // the earliest pair that shows it
 	IgnoredBy   string   `json:"ignored_by"` // the rule that excuses it; "" when it counts
+	From        string   `json:"from"`       // class of the baseline's value in the example: "number"
+	To          string   `json:"to"`         // class of the candidate's
+	State       string   `json:"state"`      // "new", "known" where it is accepted, "updated" where it was accepted with other classes; "" for ignored ones
 }
 
 // Example is one pair, as far as a report may show it.
@@ -267,6 +274,7 @@ type Example struct {
 	Seq     int64  `json:"seq"`     // place among the exchanges read, from 0
 	ID      string `json:"id"`      // the recording's id
 	Request string `json:"request"` // "GET /api/orders/17?full=1", scrubbed, cut
+	Repro   *Repro `json:"repro"`   // null: the request or its answers may not be shown
 }
 
 // Rule is what one rule of a compare block did.
@@ -282,6 +290,47 @@ type Rule struct {
 	Origin  Origin  `json:"origin"`
 }
 
+// Aborted says on what evidence a replay was ended early.
+type Aborted struct {
+	Metric   string  `json:"metric"`
+	Limit    string  `json:"limit"`
+	Pairs    int64   `json:"pairs"`    // that were looked at
+	Evidence float64 `json:"evidence"` // a candidate within the limit reaches it with a probability of at most one by this
+	Reason   string  `json:"reason"`   // one sentence
+}
+
+// SelfTest says which gates would have noticed a candidate that is wrong.
+type SelfTest struct {
+	Mutations []Mutation `json:"mutations"`
+	Caught    int64      `json:"caught"`  // mutations that made the audit fail
+	Applied   int64      `json:"applied"` // mutations that found something to break
+}
+
+// Mutation is one way in which the candidate was made wrong.
+type Mutation struct {
+	Name     string   `json:"name"`
+	Doc      string   `json:"doc"`
+	Pairs    int64    `json:"pairs"`     // whose answer it changed
+	CaughtBy []string `json:"caught_by"` // gates that failed with it and not without
+	Verdict  Verdict  `json:"verdict"`   // of the gates with it
+}
+
+// Accepted is a known difference that somebody lets pass.
+type Accepted struct {
+	Fingerprint string   `json:"fingerprint"`
+	Endpoint    string   `json:"endpoint"`
+	Path        string   `json:"path"`
+	Kind        DiffKind `json:"kind"`
+	State       string   `json:"state"` // "known", "updated", "absent", "expired" or "exceeded"
+	Pairs       int64    `json:"pairs"` // that show it
+	Share       float64  `json:"share"` // of the endpoint's pairs with both responses complete
+	Max         float64  `json:"max"`   // that share may be
+	Reason      string   `json:"reason"`
+	Owner       string   `json:"owner"`
+	Expires     string   `json:"expires"` // the last day
+	Origin      Origin   `json:"origin"`
+}
+
 // Scrub is what de-identification did. It holds no values.
 type Scrub struct {
 	Disabled bool         `json:"disabled"` // scrub = none
@@ -289,7 +338,9 @@ type Scrub struct {
 	Packs    []string     `json:"packs"`
 	KeyID    string       `json:"key_id"` // tells keys apart, reveals none; "ephemeral" for a key of this run
 	Rules    []ScrubRule  `json:"rules"`
-	Dropped  []ScrubCount `json:"dropped"` // exchanges not passed on, by reason
+	Dropped  []ScrubCount `json:"dropped"`  // exchanges not passed on, by reason
+	Residual int64        `json:"residual"` // values that the check behind the scrubber found in what was passed on: since it keeps back what has any, this is 0
+	Before   int64        `json:"before"`   // exchanges that their recording holds scrubbed in the same way: they were not scrubbed again
 }
 
 // ScrubRule counts what one rule replaced.
@@ -322,6 +373,14 @@ func (r *Run) Normalize() {
 		list(&a.Gates)
 		list(&a.Differences)
 		list(&a.Rules)
+		list(&a.Accepted)
+		list(&a.Unfit)
+		if a.SelfTest != nil {
+			list(&a.SelfTest.Mutations)
+			for j := range a.SelfTest.Mutations {
+				list(&a.SelfTest.Mutations[j].CaughtBy)
+			}
+		}
 		list(&a.Notes)
 		list(&a.Scrub.Packs)
 		list(&a.Scrub.Rules)

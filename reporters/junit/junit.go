@@ -19,6 +19,9 @@
 //   - A suite "shadowaudit" with one case is there if the run as a whole is
 //     worse than its audits, or had none.
 //
+// The property shadowaudit.privacy of a suite says what was done about personal
+// data in its audit.
+//
 // A broken limit is a failure. What could not be measured is an error, and so
 // is an inconclusive verdict, with the type "inconclusive": all consumers show
 // skipped cases as green or grey, and too little evidence must never look
@@ -58,6 +61,7 @@ type suite struct {
 	startedAt time.Time
 	duration  int64 // ns
 	origin    result.Origin
+	privacy   string // what was done about personal data; "": nothing is said
 	cases     []testcase
 }
 
@@ -124,7 +128,7 @@ func runSuite(run *result.Run) (suite, bool) {
 }
 
 func auditSuite(a *result.Audit) suite {
-	s := suite{name: a.Name, startedAt: a.StartedAt, duration: a.DurationNS, origin: a.Origin}
+	s := suite{name: a.Name, startedAt: a.StartedAt, duration: a.DurationNS, origin: a.Origin, privacy: a.Scrub.Statement()}
 	class := "shadowaudit." + a.Name
 	s.cases = append(s.cases, testcase{
 		class:   class + ".audit",
@@ -162,6 +166,9 @@ func gateCase(class string, g *result.Gate) testcase {
 		name += " [" + where + "]"
 	}
 	detail := fmt.Sprintf("metric %s, limit %s", g.Metric, g.Limit)
+	for _, likely := range g.Likely() {
+		detail += "\n" + likely
+	}
 	if g.Origin.File != "" {
 		detail += fmt.Sprintf("\n%s:%d", g.Origin.File, g.Origin.Line)
 	}
@@ -349,6 +356,11 @@ func (s *suite) write(d *document, budget *int) {
 		attrs = append(attrs, attr{"file", s.origin.File})
 	}
 	d.begin("testsuite", attrs...)
+	if s.privacy != "" {
+		d.begin("properties")
+		d.empty("property", attr{"name", "shadowaudit.privacy"}, attr{"value", brief(oneLine(s.privacy))})
+		d.end()
+	}
 	for i := range s.cases {
 		s.cases[i].write(d, budget)
 	}

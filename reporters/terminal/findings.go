@@ -155,6 +155,9 @@ func (p *page) broken(g *gateResults) {
 		p.line(span{"    at ", faint}, span{shorten(clean(where), p.width-7), plain})
 	}
 	p.text(4, w.Reason, plain)
+	for _, likely := range w.Likely() {
+		p.text(4, likely, faint)
+	}
 	if w.Origin.File != "" && w.Verdict == result.Fail {
 		p.text(4, fmt.Sprintf("--> %s:%d", w.Origin.File, w.Origin.Line), faint)
 		if w.Snippet != "" {
@@ -361,6 +364,9 @@ func (p *page) counting(diffs []*result.Diff) {
 			}
 			shown++
 			p.difference(d)
+			if i == 0 {
+				p.again(d)
+			}
 		}
 	}
 	p.more(2, len(diffs)-shown, "difference")

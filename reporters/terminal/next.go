@@ -100,12 +100,22 @@ func about(d *result.Diff) []advice {
 	case wholeBody(d.Path):
 		return []advice{{text: "Look at its example first: the bodies as a whole differ, not one field in them."}}
 	case strings.HasPrefix(d.Path, ".body"):
-		return []advice{
-			{text: "If that is meant, say so in the compare block of the spec:"},
-			{text: "ignore = [" + literal(d.Path) + "]", code: true},
-		}
+		return append([]advice{{text: "If that is meant, say so in the compare block of the spec:"}}, rulesFor(d)...)
 	}
 	return nil
+}
+
+// rulesFor gives the rules that would excuse a difference.
+func rulesFor(d *result.Diff) []advice {
+	place := " = [" + literal(d.Path) + "]"
+	ignore, optional := advice{text: "ignore" + place, code: true}, advice{text: "optional" + place, code: true}
+	switch d.Kind {
+	case result.KindMissing, result.KindExtra:
+		return []advice{optional}
+	case result.KindType, result.KindFormat:
+		return []advice{ignore, optional}
+	}
+	return []advice{ignore}
 }
 
 // wholeBody reports whether a path means everything in a body: the body, the

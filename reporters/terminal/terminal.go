@@ -65,7 +65,10 @@ func (p *page) audit(a *result.Audit, interrupted bool) {
 	p.gates(a.Gates)
 	p.endpoints(a.Endpoints)
 	p.differences(a)
+	p.accepted(a.Accepted)
+	p.selfTest(a.SelfTest)
 	p.traffic(a)
+	p.privacy(&a.Scrub)
 	p.notes(a)
 	p.next(a, interrupted)
 }
@@ -162,7 +165,6 @@ func (p *page) traffic(a *result.Audit) {
 	if !t.Balanced(a.Outcomes) {
 		p.field("warning", "these counts do not add up, which is a fault of this tool: do not trust the report", bad)
 	}
-	p.scrub(&a.Scrub)
 	p.load(a)
 }
 
@@ -198,35 +200,6 @@ func counts(all []counted) string {
 		return "nothing"
 	}
 	return strings.Join(parts, ", ")
-}
-
-func (p *page) scrub(s *result.Scrub) {
-	if s.Disabled {
-		p.field("scrubbed", "nothing: the spec says scrub = none, because: "+s.Reason, doubtful)
-		return
-	}
-	var hits int64
-	rules := int64(0)
-	for _, r := range s.Rules {
-		if r.Hits > 0 {
-			rules++
-		}
-		hits += r.Hits
-	}
-	text := result.Plural(hits, "value")
-	if rules > 0 {
-		text += " by " + result.Plural(rules, "rule")
-	}
-	if len(s.Packs) > 0 {
-		text += "; packs " + strings.Join(s.Packs, ", ")
-	}
-	if s.KeyID != "" {
-		text += "; key " + s.KeyID
-	}
-	p.field("scrubbed", text, plain)
-	for _, d := range s.Dropped {
-		p.field("", "dropped: "+d.Reason+" ("+result.FormatCount(d.Count)+")", plain)
-	}
 }
 
 func (p *page) load(a *result.Audit) {

@@ -54,7 +54,7 @@ audit "shop" {
 
   gate "errors" {
     metric = errors.rate
-    max    = "0.1%"
+    max    = "0%"
     per    = [cohort.region]
   }
 

@@ -1,6 +1,7 @@
 package recording
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -15,24 +16,65 @@ import (
 // passed over.
 type file struct {
 	name    string
-	source  string
+	cfg     *Config
 	in      *source.File
+	sealed  *format.Unsealed // nil: it is not encrypted
 	reader  *format.Reader
 	log     *ledger
 	current *traffic.Exchange
-	cut     bool // and accounted for
+	meta    *format.Meta // of the exchange
+	cut     bool         // and accounted for
 }
 
-func openFile(name, sourceName string, meter *source.Meter, log *ledger) (*file, error) {
+func openFile(name string, cfg *Config, meter *source.Meter, log *ledger) (*file, error) {
 	in, err := source.OpenFile(name, meter)
 	if err != nil {
 		return nil, err
 	}
-	r, err := format.NewReader(in)
-	if err != nil {
+	f := &file{name: name, cfg: cfg, in: in, log: log}
+	if err := f.begin(); err != nil {
 		return nil, errors.Join(err, in.Close())
 	}
-	return &file{name: name, source: sourceName, in: in, reader: r, log: log}, nil
+	return f, nil
+}
+
+// begin undoes the encryption, if there is one, and sees whether the recording
+// may still be read.
+func (f *file) begin() error {
+	head := bufio.NewReader(f.in)
+	start, err := head.Peek(format.SealedSize)
+	if err != nil && err != io.EOF {
+		return err
+	}
+	var text io.Reader = head
+	if format.IsSealed(start) {
+		var ids format.Identities
+		if f.cfg.Identities != nil {
+			if ids, err = f.cfg.Identities(); err != nil {
+				return err
+			}
+		}
+		if f.sealed, err = format.Unseal(head, ids); err != nil {
+			return err
+		}
+		text = f.sealed
+	}
+	if f.reader, err = format.NewReader(text); err != nil {
+		return err
+	}
+	if err := f.reader.Describe(); err != nil {
+		return err
+	}
+	return f.describe()
+}
+
+// describe takes over what the recording says of itself.
+func (f *file) describe() error {
+	f.meta = f.reader.Meta()
+	if f.meta.Expired(f.cfg.Now()) {
+		return &ExpiredError{f.meta.Expires}
+	}
+	return nil
 }
 
 // Advance moves to the next exchange.
@@ -45,8 +87,13 @@ func (f *file) Advance(ctx context.Context) error {
 		var damage *format.DamageError
 		switch {
 		case err == nil:
+			if f.reader.Meta() != f.meta { // recordings that were joined
+				if err := f.describe(); err != nil {
+					return fmt.Errorf("read %s: %w", f.name, err)
+				}
+			}
 			f.log.Records++
-			x.Source, x.Offset = f.source, f.reader.Offset()
+			x.Source, x.Offset = f.cfg.Name, f.reader.Offset()
 			f.current = x
 			return nil
 		case errors.As(err, &damage):
@@ -81,6 +128,9 @@ func (f *file) end() {
 	case f.in.Cut():
 		f.log.Truncated++
 		f.log.Warn(f.name, -1, "compressed data ends early or is damaged; what follows is lost")
+	case f.sealed != nil && f.sealed.Cut():
+		f.log.Truncated++
+		f.log.Warn(f.name, -1, "the encrypted data ends early or was changed; what follows the last whole part of 64 KiB is lost")
 	case !f.reader.Closed():
 		f.log.Warn(f.name, -1, "the recording was not closed: what its writer had not written yet, a second at most, is lost")
 	}
