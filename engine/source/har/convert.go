@@ -210,7 +210,33 @@ func (r *request) body() ([]byte, error) {
 	case announced >= 0 && announced != int64(len(p.Text)) && strings.ContainsRune(p.Text, utf8.RuneError):
 		return nil, errTruncated // bytes that are no text were replaced
 	}
+	if body, ok := narrow(p.Text, announced); ok {
+		return body, nil
+	}
 	return []byte(p.Text), nil
+}
+
+// narrow gives the bytes of a body that a producer wrote as text with one
+// character for each byte, as mitmproxy 11 does with what is no text: the length
+// that it announces is then that of the characters and not that of their UTF-8.
+func narrow(text string, announced int64) ([]byte, bool) {
+	if int64(len(text)) == announced || int64(utf8.RuneCountInString(text)) != announced {
+		return nil, false
+	}
+	return latin1(text)
+}
+
+// latin1 gives text in ISO-8859-1, in which a character is the byte of its code
+// point; false where one has none.
+func latin1(text string) ([]byte, bool) {
+	out := make([]byte, 0, len(text))
+	for _, r := range text {
+		if r > 0xff {
+			return nil, false
+		}
+		out = append(out, byte(r))
+	}
+	return out, true
 }
 
 // announced is the length of the body by the recording, or -1.
@@ -277,14 +303,16 @@ func (r *response) body(h traffic.Header) traffic.Body {
 		return traffic.Body{}
 	}
 	coded := c.Encoding == "base64"
-	body := []byte(*c.Text)
+	var body []byte
 	if coded {
 		var err error
 		if body, err = base64.StdEncoding.DecodeString(*c.Text); err != nil {
 			return traffic.Body{State: traffic.Missing}
 		}
+	} else if bytes, ok := narrow(*c.Text, c.Size); ok && !h.Has("Content-Encoding") {
+		body = bytes
 	} else {
-		body = recode(h, body)
+		body = recode(h, *c.Text)
 	}
 	out := traffic.Body{Bytes: body}
 	// Some producers give the size before decoding, so that it proves nothing
@@ -296,20 +324,14 @@ func (r *response) body(h traffic.Header) traffic.Body {
 }
 
 // recode turns text back into ISO-8859-1 where the response says that it was.
-func recode(h traffic.Header, text []byte) []byte {
+func recode(h traffic.Header, text string) []byte {
 	switch content.MediaTypeOf(h).Charset {
 	case "iso-8859-1", "latin1":
-	default:
-		return text
-	}
-	out := make([]byte, 0, len(text))
-	for _, r := range string(text) {
-		if r > 0xff {
-			return text
+		if body, ok := latin1(text); ok {
+			return body
 		}
-		out = append(out, byte(r))
 	}
-	return out
+	return []byte(text)
 }
 
 // longest is more milliseconds than any exchange takes: eleven days.
