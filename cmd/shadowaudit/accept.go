@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/shadowaudit/shadowaudit/engine"
 	"github.com/shadowaudit/shadowaudit/engine/result"
 	"github.com/shadowaudit/shadowaudit/lang"
 	"github.com/shadowaudit/shadowaudit/lang/diag"
@@ -30,6 +31,7 @@ Flags:
   --expires DATE        the last day on which they may pass (default: in 90 days)
   --max SHARE           the share of an endpoint's pairs that may show them, as in
                         5% (default: twice what the run saw)
+  --identity FILE       file with your age identity, for an encrypted bundle
   --spec SPEC           the spec beside which to write (default: that of the run)
 
 The differences go into NAME.accepted.hcl beside NAME.audit.hcl, sorted, to be
@@ -55,6 +57,7 @@ const acceptDays = 90
 type acceptFlags struct {
 	reason, owner, expires, max, spec string
 	only                              values
+	access                            engine.Access
 }
 
 func acceptCommand(_ context.Context, args []string, c *console) int {
@@ -66,11 +69,12 @@ func acceptCommand(_ context.Context, args []string, c *console) int {
 	fs.StringVar(&f.max, "max", "", "")
 	fs.StringVar(&f.spec, "spec", "", "")
 	fs.Var(&f.only, "only", "")
+	accessFlags(fs, &f.access)
 	paths, code, ok := parse(fs, acceptUsage, args, c)
 	if !ok {
 		return code
 	}
-	run, code := readBundle("accept", paths, c)
+	run, code := readBundle("accept", paths, f.access, c)
 	if run == nil {
 		return code
 	}

@@ -40,6 +40,7 @@ var rooms = []struct {
 	{"engine/record", []string{"engine/..."}},
 	{"engine/fixture", []string{"engine/..."}},
 	{"engine/access", nil},
+	{"engine/bundle", []string{"engine/recording", "engine/result"}},
 	// the vocabulary
 	{"engine/traffic", nil},
 	{"engine/result", []string{"lang/pos"}},
@@ -51,6 +52,7 @@ var rooms = []struct {
 	{"engine/source/recording", append([]string{"engine/source", "engine/recording"}, stage...)},
 	{"engine/source/gortcp", append([]string{"engine/source", "engine/source/gor"}, stage...)},
 	{"engine/source/message", append([]string{"engine/source", "engine/source/gor"}, stage...)},
+	{"engine/source/mirror", append([]string{"engine/source", "engine/source/accesslog"}, stage...)},
 	{"engine/source/kafka", append([]string{"engine/source", "engine/source/message"}, stage...)},
 	{"engine/source/nats", append([]string{"engine/source", "engine/source/message"}, stage...)},
 	{"engine/source/nic", append([]string{"engine/source", "engine/source/packet"}, stage...)},

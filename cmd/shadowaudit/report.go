@@ -5,6 +5,8 @@ import (
 	"flag"
 	"fmt"
 
+	"github.com/shadowaudit/shadowaudit/engine"
+	"github.com/shadowaudit/shadowaudit/engine/access"
 	"github.com/shadowaudit/shadowaudit/engine/bundle"
 	"github.com/shadowaudit/shadowaudit/engine/result"
 )
@@ -17,6 +19,8 @@ Usage:
 Flags:
   --report KIND=PATH    write a report: junit, json, har or terminal; a PATH of -
                         is stdout; repeat for more
+  --identity FILE       file with your age identity, for an encrypted bundle
+                        (default: the file that SHADOWAUDIT_IDENTITY names)
   --color MODE          auto, always or never (default auto)
 
 A bundle is written by: shadowaudit run SPEC --bundle FILE
@@ -33,11 +37,12 @@ func reportCommand(_ context.Context, args []string, c *console) int {
 	fs := flag.NewFlagSet("report", flag.ContinueOnError)
 	fs.Var(&f.reports, "report", "")
 	fs.StringVar(&f.color, "color", "auto", "")
+	accessFlags(fs, &f.access)
 	paths, code, ok := parse(fs, reportUsage, args, c)
 	if !ok {
 		return code
 	}
-	run, code := readBundle("report", paths, c)
+	run, code := readBundle("report", paths, f.access, c)
 	if run == nil {
 		return code
 	}
@@ -58,12 +63,18 @@ func reportCommand(_ context.Context, args []string, c *console) int {
 }
 
 // readBundle reads the one bundle that a command names.
-func readBundle(command string, paths []string, c *console) (*result.Run, int) {
+func readBundle(command string, paths []string, a engine.Access, c *console) (*result.Run, int) {
 	if len(paths) != 1 {
 		fmt.Fprintf(c.stderr, "shadowaudit %s: name one bundle, for example: shadowaudit %s run.bundle\n", command, command)
 		return nil, exitUsage
 	}
-	run, err := bundle.Read(paths[0])
+	a = c.access(a, command)
+	err := a.Note(access.Open, paths[0], "")
+	if err != nil {
+		fmt.Fprintf(c.stderr, "shadowaudit %s: %v\n", command, err)
+		return nil, exitError
+	}
+	run, err := bundle.Read(paths[0], a.Identities)
 	if err != nil {
 		fmt.Fprintf(c.stderr, "shadowaudit %s: %v\n", command, err)
 		return nil, exitUsage

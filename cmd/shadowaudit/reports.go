@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/shadowaudit/shadowaudit/engine/bundle"
+	"github.com/shadowaudit/shadowaudit/engine/record"
 	"github.com/shadowaudit/shadowaudit/engine/result"
 	"github.com/shadowaudit/shadowaudit/reporters"
 )
@@ -59,8 +60,17 @@ func openReports(f *runFlags, c *console) (outs outputs, err error) {
 			return nil, err
 		}
 	}
+	if f.bundle == "" && len(f.to)+len(f.toFiles) > 0 {
+		outs.discard()
+		return nil, errors.New("--recipient encrypts a bundle: name it with --bundle")
+	}
 	if f.bundle != "" {
-		o := &output{reporter: reporters.Func(bundle.Write), private: true}
+		to, err := record.Recipients(f.to, f.toFiles)
+		if err != nil {
+			outs.discard()
+			return nil, err
+		}
+		o := &output{reporter: reporters.Func(bundle.Sealed(to)), private: true}
 		if err := o.create(f.bundle); err != nil {
 			outs.discard()
 			return nil, err

@@ -6,7 +6,8 @@
 //	result.json  the document of package result
 //
 // A reader ignores members that it does not know. Everything in a bundle went
-// through the scrubber.
+// through the scrubber. A sealed bundle is that archive as an age file
+// (https://age-encryption.org/v1), which only its recipients can read.
 package bundle
 
 import (
@@ -18,6 +19,9 @@ import (
 	"os"
 	"time"
 
+	"filippo.io/age"
+
+	"github.com/shadowaudit/shadowaudit/engine/recording"
 	"github.com/shadowaudit/shadowaudit/engine/result"
 )
 
@@ -48,6 +52,21 @@ func Write(w io.Writer, run *result.Run) error {
 	return z.Close()
 }
 
+// Sealed is Write for a bundle that only the recipients can read; without any it
+// is Write.
+func Sealed(to []recording.Recipient) func(io.Writer, *result.Run) error {
+	if len(to) == 0 {
+		return Write
+	}
+	return func(w io.Writer, run *result.Run) error {
+		sealed, err := age.Encrypt(w, to...)
+		if err != nil {
+			return fmt.Errorf("encrypt the bundle: %w", err)
+		}
+		return errors.Join(Write(sealed, run), sealed.Close())
+	}
+}
+
 // epoch is the time of all members: the earliest that the format has.
 var epoch = time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)
 
@@ -59,18 +78,39 @@ func member(z *zip.Writer, name string, write func(io.Writer) error) error {
 	return write(w)
 }
 
-// Read reads the bundle at path. The error wraps ErrFormat, or is that of the
-// file.
-func Read(path string) (*result.Run, error) {
+// Read reads the bundle at path. identities is asked for the keys of a sealed
+// one. The error wraps ErrFormat, or is that of the file, of the keys, or one of
+// recording.Unseal.
+func Read(path string, identities func() (recording.Identities, error)) (*result.Run, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
+	}
+	if recording.IsSealed(data) {
+		if data, err = unseal(data, identities); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
 	}
 	run, err := Decode(data)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return run, nil
+}
+
+func unseal(data []byte, identities func() (recording.Identities, error)) ([]byte, error) {
+	ids, err := identities()
+	if err != nil {
+		return nil, err
+	}
+	text, err := recording.Unseal(bytes.NewReader(data), ids)
+	if err != nil {
+		return nil, err
+	}
+	if data, err = io.ReadAll(text); err == nil && text.Cut() {
+		err = recording.ErrSealBroken
+	}
+	return data, err
 }
 
 // Decode reads a bundle that is in memory.

@@ -9,6 +9,9 @@ import (
 	"path/filepath"
 	"testing"
 
+	"filippo.io/age"
+
+	"github.com/shadowaudit/shadowaudit/engine/recording"
 	"github.com/shadowaudit/shadowaudit/engine/result"
 )
 
@@ -31,12 +34,51 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 	if err := os.WriteFile(path, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	run, err := Read(path)
+	run, err := Read(path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if run.Seed != 7 || run.Verdict != result.Fail || run.Audits[0].Name != "checkout" {
 		t.Errorf("read %+v", run)
+	}
+}
+
+func TestASealedBundleIsForItsRecipients(t *testing.T) {
+	mine, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	if err := Sealed([]recording.Recipient{mine.Recipient()})(&b, &result.Run{Seed: 7}); err != nil {
+		t.Fatal(err)
+	}
+	read := func(data []byte, id age.Identity) (*result.Run, error) {
+		path := filepath.Join(t.TempDir(), "run.bundle")
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return Read(path, func() (recording.Identities, error) {
+			if id == nil {
+				return nil, recording.ErrNoIdentity
+			}
+			return recording.Identities{id}, nil
+		})
+	}
+	if run, err := read(b.Bytes(), mine); err != nil || run.Seed != 7 {
+		t.Errorf("%v, %v", run, err)
+	}
+	if _, err := read(b.Bytes(), other); !errors.Is(err, recording.ErrWrongIdentity) {
+		t.Errorf("another key: %v", err)
+	}
+	if _, err := read(b.Bytes(), nil); !errors.Is(err, recording.ErrNoIdentity) {
+		t.Errorf("no key: %v", err)
+	}
+	if _, err := read(b.Bytes()[:b.Len()-1], mine); err == nil {
+		t.Error("a bundle that is cut was read")
 	}
 }
 
