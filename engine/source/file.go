@@ -163,6 +163,13 @@ func (f *File) sniff() {
 // Cut reports whether compressed data stopped early or was damaged.
 func (f *File) Cut() bool { return f.cut }
 
+// IsCut reports whether in is a File whose compressed data stopped early or was
+// damaged.
+func IsCut(in io.Reader) bool {
+	f, ok := in.(interface{ Cut() bool })
+	return ok && f.Cut()
+}
+
 // Close closes the file.
 func (f *File) Close() error { return f.disk.Close() }
 

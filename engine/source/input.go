@@ -1,6 +1,7 @@
 package source
 
 import (
+	"errors"
 	"fmt"
 	"io"
 )
@@ -26,4 +27,23 @@ func Inputs(names []string, first func(name string) (int64, error)) ([]Input, *M
 		inputs = append(inputs, Input{name, at, func() (io.ReadCloser, error) { return OpenFile(name, meter) }})
 	}
 	return inputs, meter, nil
+}
+
+// Parts makes streams of inputs, each when it is due. A stream closes what it
+// was given; open need not, where it fails.
+func Parts[S Stream](inputs []Input, open func(name string, in io.ReadCloser) (S, error)) []Part[S] {
+	parts := make([]Part[S], 0, len(inputs))
+	for _, input := range inputs {
+		parts = append(parts, Part[S]{First: input.First, Open: func() (s S, err error) {
+			in, err := input.Open()
+			if err != nil {
+				return s, err
+			}
+			if s, err = open(input.Name, in); err != nil {
+				return s, errors.Join(err, in.Close())
+			}
+			return s, nil
+		}})
+	}
+	return parts
 }

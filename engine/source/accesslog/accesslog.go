@@ -30,7 +30,6 @@
 package accesslog
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -38,7 +37,6 @@ import (
 	"os"
 
 	"github.com/shadowaudit/shadowaudit/engine/source"
-	"github.com/shadowaudit/shadowaudit/engine/traffic"
 )
 
 // ErrNotLog is a file without a line of the format.
@@ -62,28 +60,8 @@ const (
 	firstLook   = 100      // lines that are looked at to know a format
 )
 
-// Reader is a source of exchanges. It is used by one goroutine, except for
-// Progress.
-type Reader struct {
-	meter *source.Meter
-	merge *source.Merge[*file]
-	log   *ledger
-	err   error // final
-}
-
-var (
-	_ source.Source     = (*Reader)(nil)
-	_ source.Accountant = (*Reader)(nil)
-	_ source.Warner     = (*Reader)(nil)
-	_ source.Progress   = (*Reader)(nil)
-	_ io.Closer         = (*Reader)(nil)
-)
-
-// ledger is where all files of a reader write down what became of a line.
-type ledger struct {
-	source.Counts
-	source.Journal
-}
+// Reader is a source of exchanges, with counters, warnings and its progress.
+type Reader struct{ *source.Reader[*file] }
 
 // Open finds the files and looks at the first lines of each. A path that matches
 // no file is an error that wraps fs.ErrNotExist; a file that has lines, none of
@@ -105,24 +83,14 @@ func Open(cfg Config) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := newReader(cfg, inputs)
-	r.meter = meter
-	return r, nil
+	return newReader(cfg, inputs, meter), nil
 }
 
-func newReader(cfg Config, inputs []source.Input) *Reader {
-	log := new(ledger)
-	parts := make([]source.Part[*file], 0, len(inputs))
-	for _, in := range inputs {
-		parts = append(parts, source.Part[*file]{First: in.First, Open: func() (*file, error) {
-			rc, err := in.Open()
-			if err != nil {
-				return nil, err
-			}
-			return newFile(cfg, in.Name, rc, log)
-		}})
-	}
-	return &Reader{merge: source.NewMerge(parts), log: log, meter: new(source.Meter)}
+func newReader(cfg Config, inputs []source.Input, meter *source.Meter) *Reader {
+	log := new(source.Ledger)
+	return &Reader{source.NewReader(inputs, meter, log, func(name string, in io.ReadCloser) (*file, error) {
+		return newFile(cfg, name, in, log)
+	})}
 }
 
 // firstTime returns the earliest time of the first lines, or the earliest time
@@ -132,7 +100,7 @@ func firstTime(cfg Config, name string) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	log := new(ledger)
+	log := new(source.Ledger)
 	f, err := newFile(cfg, name, in, log)
 	if err != nil {
 		return 0, errors.Join(err, in.Close())
@@ -187,7 +155,7 @@ func speaks(name string, format Format) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	log := new(ledger)
+	log := new(source.Ledger)
 	f, err := newFile(Config{Format: format}, name, in, log)
 	if err != nil {
 		return false, errors.Join(err, in.Close())
@@ -199,38 +167,4 @@ func speaks(name string, format Format) (bool, error) {
 		}
 	}
 	return f.order.First() != nil && log.Malformed*2 < log.Records, nil
-}
-
-// Next returns the next exchange.
-func (r *Reader) Next(ctx context.Context) (*traffic.Exchange, error) {
-	if r.err != nil {
-		return nil, r.err
-	}
-	f, err := r.merge.Next(ctx)
-	if err != nil {
-		r.err = err
-		return nil, err
-	}
-	r.log.Read++
-	if f.current.Response != nil {
-		r.log.Paired++
-	}
-	return f.current, nil
-}
-
-// Counts returns the counters as they are now.
-func (r *Reader) Counts() source.Counts { return r.log.Counts }
-
-// Warnings returns what was found wrong so far.
-func (r *Reader) Warnings() []source.Warning { return r.log.Warnings() }
-
-// Progress returns how many bytes of the files were read, and of how many.
-func (r *Reader) Progress() (done, total int64) { return r.meter.Progress() }
-
-// Close closes the files; Next then fails.
-func (r *Reader) Close() error {
-	if r.err == nil {
-		r.err = errors.New("read after close")
-	}
-	return r.merge.Close()
 }

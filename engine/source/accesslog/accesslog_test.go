@@ -44,7 +44,7 @@ func readText(t testing.TB, cfg Config, text string) ([]*traffic.Exchange, *Read
 	t.Helper()
 	r := newReader(cfg, []source.Input{{Name: "x.log", Open: func() (io.ReadCloser, error) {
 		return io.NopCloser(strings.NewReader(text)), nil
-	}}})
+	}}}, new(source.Meter))
 	return read(t, r), r
 }
 

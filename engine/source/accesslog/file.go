@@ -19,7 +19,7 @@ type file struct {
 	in     io.ReadCloser
 	text   *bufio.Reader
 	parser parser
-	log    *ledger
+	log    *source.Ledger
 	source string
 
 	offset  int64 // of what is read next
@@ -34,7 +34,7 @@ type file struct {
 	last   time.Time           // of the exchange handed out last
 }
 
-func newFile(cfg Config, name string, in io.ReadCloser, log *ledger) (*file, error) {
+func newFile(cfg Config, name string, in io.ReadCloser, log *source.Ledger) (*file, error) {
 	p, err := newParser(cfg.Format, cfg.Fields)
 	if err != nil {
 		return nil, err
@@ -111,6 +111,9 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
+// Exchange is the one that the file stands on.
+func (f *file) Exchange() *traffic.Exchange { return f.current }
+
 // Time is the time of the exchange.
 func (f *file) Time() int64 { return f.current.At.UnixNano() }
 
@@ -124,14 +127,14 @@ func (f *file) read() error {
 	switch {
 	case err == io.EOF:
 		f.ended = true
-		if c, ok := f.in.(interface{ Cut() bool }); ok && c.Cut() {
+		if source.IsCut(f.in) {
 			f.log.Truncated++
 			f.log.Warn(f.name, f.offset, "compressed data ends early or is damaged; what follows is lost")
 		}
 	case err != nil:
 		return fmt.Errorf("read %s: %w", f.name, err)
 	case long:
-		f.malformed(at, fmt.Sprintf("line longer than %d MiB, left out", maxLine>>20))
+		f.log.Reject(f.name, at, fmt.Sprintf("line longer than %d MiB, left out", maxLine>>20))
 		return nil
 	}
 	if line = bytes.TrimRight(line, "\r\n"); len(bytes.TrimSpace(line)) > 0 {
@@ -180,7 +183,7 @@ func (f *file) take(line []byte, at int64) {
 		f.log.NotHTTP++
 		return
 	default:
-		f.malformed(at, "line left out: "+err.Error())
+		f.log.Reject(f.name, at, "line left out: "+err.Error())
 		return
 	}
 	f.log.Records++
@@ -197,9 +200,3 @@ func (f *file) take(line []byte, at int64) {
 
 // overhead is what an exchange takes beside its text, in bytes, roughly.
 const overhead = 512
-
-func (f *file) malformed(at int64, what string) {
-	f.log.Records++
-	f.log.Malformed++
-	f.log.Warn(f.name, at, what)
-}

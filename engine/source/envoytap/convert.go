@@ -6,13 +6,13 @@ import (
 	"strings"
 
 	"github.com/shadowaudit/shadowaudit/engine/content"
+	"github.com/shadowaudit/shadowaudit/engine/source/envoy"
 	"github.com/shadowaudit/shadowaudit/engine/traffic"
 )
 
 // verdicts on a trace that does not become an exchange.
 var (
 	errOrphan  = errors.New("a response without its request")
-	errNotHTTP = errors.New("a tunnel or an upgrade")
 	errCut     = errors.New("the tap cut the body of the request")
 	errSpoiled = errors.New("the body of the request was written as text and is none")
 	errPartial = errors.New("the request ended early")
@@ -25,51 +25,36 @@ func (t *trace) exchange() (*traffic.Exchange, error) {
 	case q.header == nil && p.header != nil:
 		return nil, errOrphan
 	case q.header == nil:
-		return nil, errShape
+		return nil, envoy.ErrShape
 	}
-	method, path, authority := q.header.Get(":method"), q.header.Get(":path"), q.header.Get(":authority")
-	status := p.header.Get(":status")
-	if method == "CONNECT" || status == "101" {
-		return nil, errNotHTTP
-	}
-	if !isToken(method) || !isVisible(path) || authority != "" && !isVisible(authority) {
-		return nil, errShape
+	method, path, authority, err := envoy.RequestLine(q.header, p.header)
+	if err != nil {
+		return nil, err
 	}
 	x := &traffic.Exchange{ID: q.header.Get("x-request-id"), Session: t.client, At: q.at, Offset: t.offset}
 	x.Request = traffic.Request{Method: method, Target: path, Proto: proto(q.header)}
-	var err error
-	if x.Request.Header, err = fields(q.header, authority); err != nil {
+	if x.Request.Header, err = envoy.Fields(q.header, authority); err != nil {
 		return nil, err
 	}
-	if x.Request.Trailer, err = fields(q.trailer, ""); err != nil {
+	if x.Request.Trailer, err = envoy.Fields(q.trailer, ""); err != nil {
 		return nil, err
 	}
 	if x.Request.Body, err = q.body.request(x.Request.Header); err != nil {
 		return nil, err
 	}
 	if p.header != nil {
-		x.Response, err = p.answer(method, status, x.Request.Proto)
+		x.Response, err = p.answer(method, x.Request.Proto)
 	}
 	return x, err
 }
 
 // answer makes the response to a request with the method.
-func (m *message) answer(method, status, proto string) (*traffic.Response, error) {
-	code, err := strconv.Atoi(status)
-	if err != nil || len(status) != 3 || code < 100 {
-		return nil, errShape
-	}
-	r := &traffic.Response{Status: code, Proto: proto}
-	if r.Header, err = fields(m.header, ""); err != nil {
-		return nil, err
-	}
-	if r.Trailer, err = fields(m.trailer, ""); err != nil {
-		return nil, err
-	}
-	if method != "HEAD" && code != 204 && code != 304 {
+func (m *message) answer(method, proto string) (*traffic.Response, error) {
+	r, err := envoy.Response(m.header, m.trailer, proto)
+	if err == nil && envoy.HasBody(method, r.Status) {
 		r.Body = m.body.response(r.Header)
 	}
-	return r, nil
+	return r, err
 }
 
 // request gives the body of a request, which has to be whole.
@@ -122,55 +107,10 @@ func announced(h traffic.Header) int64 {
 	return n
 }
 
-// fields gives header fields without the pseudo ones, and with a Host where
-// there is an authority.
-func fields(in traffic.Header, authority string) (traffic.Header, error) {
-	if len(in) == 0 {
-		return nil, nil
-	}
-	out := make(traffic.Header, 0, len(in))
-	if authority != "" {
-		out = append(out, traffic.Field{Name: "Host", Value: authority})
-	}
-	for _, f := range in {
-		switch {
-		case strings.HasPrefix(f.Name, ":"):
-		case !isToken(f.Name) || strings.ContainsAny(f.Value, "\r\n\x00"):
-			return nil, errShape
-		case authority != "" && traffic.EqualName(f.Name, "Host"): // :authority is what Envoy goes by
-		default:
-			out = append(out, traffic.Field{Name: f.Name, Value: strings.Trim(f.Value, " \t")})
-		}
-	}
-	return out, nil
-}
-
 // proto is the version of HTTP, as far as a tap tells: gRPC needs HTTP/2.
 func proto(h traffic.Header) string {
 	if strings.HasPrefix(h.Get("Content-Type"), "application/grpc") {
 		return "HTTP/2"
 	}
 	return "HTTP/1.1"
-}
-
-// isToken reports whether s is a token of RFC 9110 section 5.6.2.
-func isToken(s string) bool {
-	for i := range len(s) {
-		c := s[i]
-		letter := c|0x20 >= 'a' && c|0x20 <= 'z'
-		if !letter && (c < '0' || c > '9') && strings.IndexByte("!#$%&'*+-.^_`|~", c) < 0 {
-			return false
-		}
-	}
-	return s != ""
-}
-
-// isVisible reports whether s can stand in a request line.
-func isVisible(s string) bool {
-	for i := range len(s) {
-		if s[i] <= ' ' || s[i] == 0x7f {
-			return false
-		}
-	}
-	return s != ""
 }

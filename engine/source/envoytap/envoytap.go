@@ -49,7 +49,6 @@
 package envoytap
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -57,7 +56,7 @@ import (
 
 	"github.com/shadowaudit/shadowaudit/engine/result"
 	"github.com/shadowaudit/shadowaudit/engine/source"
-	"github.com/shadowaudit/shadowaudit/engine/traffic"
+	"github.com/shadowaudit/shadowaudit/engine/source/envoy"
 )
 
 // ErrNotTap is a file that does not begin with a trace of Envoy.
@@ -78,27 +77,17 @@ const (
 	maxTrace    = 256 << 20 // the largest trace that is held, in bytes of the file
 )
 
-// Reader is a source of exchanges. It is used by one goroutine, except for
-// Progress.
+// Reader is a source of exchanges, with counters, warnings and its progress.
 type Reader struct {
-	meter *source.Meter
-	merge *source.Merge[*file]
-	log   *ledger
-	err   error // final
+	*source.Reader[*file]
+	log *ledger
 }
 
-var (
-	_ source.Source     = (*Reader)(nil)
-	_ source.Accountant = (*Reader)(nil)
-	_ source.Warner     = (*Reader)(nil)
-	_ source.Progress   = (*Reader)(nil)
-	_ io.Closer         = (*Reader)(nil)
-)
+var _ source.Warner = (*Reader)(nil)
 
 // ledger is where all files of a reader write down what became of a trace.
 type ledger struct {
-	source.Counts
-	source.Journal
+	source.Ledger
 
 	untimed      int64 // exchanges without a time of their own
 	cutRequests  int64 // by the limit of the tap
@@ -118,27 +107,41 @@ func Open(cfg Config) (*Reader, error) {
 	if cfg.Window <= 0 {
 		cfg.Window = 4096
 	}
-	r := &Reader{meter: source.NewMeter(names), log: new(ledger)}
-	parts := make([]source.Part[*file], 0, len(names))
+	written := make(map[string]int64, len(names))
 	for i, name := range names {
-		written, err := timeWritten(name, i)
-		if err != nil {
+		if written[name], err = timeWritten(name, i); err != nil {
 			return nil, err
 		}
-		first, err := firstTime(name, written)
-		if err != nil {
-			return nil, fmt.Errorf("read %s: %w", name, err)
-		}
-		parts = append(parts, source.Part[*file]{First: first, Open: func() (*file, error) {
-			in, err := source.OpenFile(name, r.meter)
-			if err != nil {
-				return nil, err
-			}
-			return newFile(cfg, name, in, written, r.log), nil
-		}})
 	}
-	r.merge = source.NewMerge(parts)
-	return r, nil
+	inputs, meter, err := source.Inputs(names, func(name string) (int64, error) { return firstTime(name, written[name]) })
+	if err != nil {
+		return nil, err
+	}
+	log := new(ledger)
+	return &Reader{source.NewReader(inputs, meter, &log.Ledger, func(name string, in io.ReadCloser) (*file, error) {
+		return newFile(cfg, name, in, written[name], log), nil
+	}), log}, nil
+}
+
+// Is reports whether a file begins with a trace of Envoy, whole. It is stricter
+// than Open, which takes a damaged one for what it was said to be.
+func Is(name string) (bool, error) {
+	in, err := source.OpenFile(name, nil)
+	if err != nil {
+		return false, err
+	}
+	defer in.Close()
+	records, err := newRecords(in, maxTrace)
+	if err == nil {
+		_, err = records.next()
+	}
+	switch {
+	case err == nil:
+		return true, nil
+	case isDamage(err), errors.Is(err, envoy.ErrShape), errors.Is(err, ErrNotTap):
+		return false, nil
+	}
+	return false, fmt.Errorf("read %s: %w", name, err)
 }
 
 // timeWritten is when a file was last written, in nanoseconds since 1970, plus
@@ -169,7 +172,7 @@ func firstTime(name string, written int64) (int64, error) {
 	switch {
 	case isDamage(err):
 		return written, nil // to be accounted for when it is its turn
-	case errors.Is(err, errShape):
+	case errors.Is(err, envoy.ErrShape):
 		return 0, ErrNotTap
 	case err != nil:
 		return 0, err
@@ -179,26 +182,6 @@ func firstTime(name string, written int64) (int64, error) {
 	}
 	return rec.trace.request.at.UnixNano(), nil
 }
-
-// Next returns the next exchange.
-func (r *Reader) Next(ctx context.Context) (*traffic.Exchange, error) {
-	if r.err != nil {
-		return nil, r.err
-	}
-	f, err := r.merge.Next(ctx)
-	if err != nil {
-		r.err = err
-		return nil, err
-	}
-	r.log.Read++
-	if f.current.Response != nil {
-		r.log.Paired++
-	}
-	return f.current, nil
-}
-
-// Counts returns the counters as they are now.
-func (r *Reader) Counts() source.Counts { return r.log.Counts }
 
 // Warnings returns what was found wrong so far.
 func (r *Reader) Warnings() []source.Warning {
@@ -217,7 +200,7 @@ func (r *Reader) Warnings() []source.Warning {
 			all.Warn("", -1, plural(w.n, w.noun)+w.what)
 		}
 	}
-	return append(all.Warnings(), r.log.Journal.Warnings()...)
+	return append(all.Warnings(), r.Reader.Warnings()...)
 }
 
 func plural(n int64, noun string) string {
@@ -225,15 +208,4 @@ func plural(n int64, noun string) string {
 		return result.FormatCount(n) + " bodies"
 	}
 	return result.Plural(n, noun)
-}
-
-// Progress returns how many bytes of the files were read, and of how many.
-func (r *Reader) Progress() (done, total int64) { return r.meter.Progress() }
-
-// Close closes the files; Next then fails.
-func (r *Reader) Close() error {
-	if r.err == nil {
-		r.err = errors.New("read after close")
-	}
-	return r.merge.Close()
 }

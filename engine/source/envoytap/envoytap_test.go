@@ -19,6 +19,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/shadowaudit/shadowaudit/engine/source"
+	"github.com/shadowaudit/shadowaudit/engine/source/envoy"
 	"github.com/shadowaudit/shadowaudit/engine/traffic"
 )
 
@@ -165,6 +166,21 @@ func warned(t *testing.T, r *Reader, want []string) {
 func TestTextIsRefused(t *testing.T) {
 	_, err := Open(Config{Paths: []string{"testdata/text/*"}})
 	if !errors.Is(err, ErrNotTap) || !strings.Contains(err.Error(), "PROTO_TEXT") || !strings.Contains(err.Error(), "PROTO_BINARY") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// TestIs wants a whole trace: what is damaged could be anything.
+func TestIs(t *testing.T) {
+	for content, want := range map[string]bool{
+		`{"http_buffered_trace": {}}`: true, "\n { \"httpBufferedTrace\": {\"request\": {}}}": true, "\x0a\x02\x0a\x00": true, "\x04\x0a\x02\x0a\x00": true,
+		"": false, "{junk": false, `{"http_buffered_trace": {`: false, `{"time": "now", "method": "GET"}`: false, "\x0a\x7fcut": false, "\nshopping list\n": false, "http_buffered_trace {": false,
+	} {
+		if got, err := Is(write(t, "x", []byte(content))); got != want || err != nil {
+			t.Errorf("%q: %v, %v", content, got, err)
+		}
+	}
+	if _, err := Is("testdata/none"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("error %v", err)
 	}
 }
@@ -354,7 +370,7 @@ func TestFilesOfOneTimeAreNotOpenAtOnce(t *testing.T) {
 		}
 	}
 	r := open(t, filepath.Join(dir, "*"))
-	r.merge.Next(t.Context())
+	r.Next(t.Context())
 	if done, total := r.Progress(); done > 3*total/files {
 		t.Errorf("%d of %d bytes were read for the first exchange", done, total)
 	}
@@ -397,7 +413,7 @@ func FuzzRecords(f *testing.F) {
 				break
 			}
 			log.Read++
-			if q := tap.current.Request; !isToken(q.Method) || !isVisible(q.Target) {
+			if q := tap.current.Request; !envoy.IsToken(q.Method) || !envoy.IsVisible(q.Target) {
 				t.Error("odd request line")
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/shadowaudit/shadowaudit/engine/source"
+	"github.com/shadowaudit/shadowaudit/engine/source/envoy"
 	"github.com/shadowaudit/shadowaudit/engine/traffic"
 )
 
@@ -53,6 +54,9 @@ func (f *file) Advance(ctx context.Context) error {
 	return nil
 }
 
+// Exchange is the one that the file stands on.
+func (f *file) Exchange() *traffic.Exchange { return f.current }
+
 // Time is the time of the exchange.
 func (f *file) Time() int64 { return f.current.At.UnixNano() }
 
@@ -79,16 +83,16 @@ func (f *file) read() error {
 	switch err {
 	case nil:
 		f.take(rec)
-	case errShape:
-		f.malformed(at, "not a trace of Envoy, left out")
+	case envoy.ErrShape:
+		f.log.Reject(f.name, at, "not a trace of Envoy, left out")
 	case errTooLong:
-		f.malformed(at, fmt.Sprintf("trace larger than %d MiB; it and the rest of the file are lost", maxTrace>>20))
+		f.log.Reject(f.name, at, fmt.Sprintf("trace larger than %d MiB; it and the rest of the file are lost", maxTrace>>20))
 		return f.end(at, false)
 	case errSyntax:
-		f.malformed(at, "not a trace; the rest of the file is lost, since nothing tells where the next one begins")
+		f.log.Reject(f.name, at, "not a trace; the rest of the file is lost, since nothing tells where the next one begins")
 		return f.end(at, false)
 	case io.EOF:
-		return f.end(at, at == 0 || f.cut())
+		return f.end(at, at == 0 || source.IsCut(f.in))
 	case io.ErrUnexpectedEOF:
 		return f.end(at, true)
 	default:
@@ -123,7 +127,7 @@ func (f *file) finish(t *trace) {
 	switch err {
 	case nil:
 		f.log.Records++
-	case errNotHTTP:
+	case envoy.ErrNotHTTP:
 		f.log.Records++
 		f.log.NotHTTP++
 		return
@@ -138,7 +142,7 @@ func (f *file) finish(t *trace) {
 		f.note(t, err)
 		return
 	default:
-		f.malformed(t.offset, "trace left out: "+err.Error())
+		f.log.Reject(f.name, t.offset, "trace left out: "+err.Error())
 		return
 	}
 	if r := x.Response; r != nil {
@@ -170,18 +174,6 @@ func (f *file) note(t *trace, why error) {
 	default:
 		f.log.Warn(f.name, t.offset, why.Error()+", left out")
 	}
-}
-
-func (f *file) malformed(at int64, what string) {
-	f.log.Records++
-	f.log.Malformed++
-	f.log.Warn(f.name, at, what)
-}
-
-// cut reports whether compressed data stopped early or was damaged.
-func (f *file) cut() bool {
-	c, ok := f.in.(interface{ Cut() bool })
-	return ok && c.Cut()
 }
 
 // end accounts for the end of the file, and closes it at once: a hundred

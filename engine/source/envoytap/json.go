@@ -10,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/shadowaudit/shadowaudit/engine/source/envoy"
 	"github.com/shadowaudit/shadowaudit/engine/traffic"
 )
 
@@ -44,7 +45,7 @@ func (d *documents) next() (*record, error) {
 	d.end = d.dec.InputOffset()
 	var w jsonWrapper
 	if err := json.Unmarshal(raw, &w, jsonOptions); err != nil {
-		return nil, errShape
+		return nil, envoy.ErrShape
 	}
 	rec, err := w.record()
 	if err != nil {
@@ -140,7 +141,7 @@ func (w *jsonWrapper) record() (*record, error) {
 	case w.Socket != nil, w.Stream != nil:
 		return &record{socket: true}, nil
 	}
-	return nil, errShape
+	return nil, envoy.ErrShape
 }
 
 func (j *jsonTrace) trace() *trace {

@@ -11,7 +11,7 @@ import (
 
 	"google.golang.org/protobuf/encoding/protowire"
 
-	"github.com/shadowaudit/shadowaudit/engine/traffic"
+	"github.com/shadowaudit/shadowaudit/engine/source/envoy"
 )
 
 // Fields of TraceWrapper in envoy/data/tap/v3/wrapper.proto.
@@ -112,7 +112,7 @@ func (b *binary) take(n uint64) ([]byte, error) {
 
 func decodeWrapper(b []byte, offset, size int64) (*record, error) {
 	var rec *record
-	err := eachField(b, func(num protowire.Number, v []byte, _ uint64) error {
+	err := envoy.EachField(b, func(num protowire.Number, v []byte, _ uint64) error {
 		r, err := decodeField(num, v)
 		if r != nil {
 			rec = r
@@ -120,7 +120,7 @@ func decodeWrapper(b []byte, offset, size int64) (*record, error) {
 		return err
 	})
 	if err == nil && rec == nil {
-		err = errShape
+		err = envoy.ErrShape
 	}
 	if err != nil {
 		return nil, err
@@ -149,7 +149,7 @@ func decodeField(num protowire.Number, v []byte) (*record, error) {
 // downstream_connection 3.
 func decodeTrace(b []byte) (*trace, error) {
 	t := new(trace)
-	return t, eachField(b, func(num protowire.Number, v []byte, _ uint64) (err error) {
+	return t, envoy.EachField(b, func(num protowire.Number, v []byte, _ uint64) (err error) {
 		switch num {
 		case 1:
 			err = decodeMessage(v, &t.request)
@@ -165,14 +165,14 @@ func decodeTrace(b []byte) (*trace, error) {
 // decodeMessage reads a HttpBufferedTrace.Message: headers 1, body 2, trailers
 // 3, headers_received_time 4.
 func decodeMessage(b []byte, m *message) error {
-	return eachField(b, func(num protowire.Number, v []byte, _ uint64) (err error) {
+	return envoy.EachField(b, func(num protowire.Number, v []byte, _ uint64) (err error) {
 		switch num {
 		case 1:
-			err = decodeHeader(v, &m.header)
+			err = envoy.DecodeHeaderValue(v, &m.header)
 		case 2:
 			m.body, err = decodeBody(v)
 		case 3:
-			err = decodeHeader(v, &m.trailer)
+			err = envoy.DecodeHeaderValue(v, &m.trailer)
 		case 4:
 			m.at, err = decodeTime(v)
 		}
@@ -184,18 +184,13 @@ func decodeMessage(b []byte, m *message) error {
 // parts.
 func decodePiece(b []byte) (*piece, error) {
 	p := new(piece)
-	return p, eachField(b, func(num protowire.Number, v []byte, n uint64) (err error) {
+	return p, envoy.EachField(b, func(num protowire.Number, v []byte, n uint64) (err error) {
 		switch part(num) {
 		case 1:
 			p.id = n
 		case requestHeaders, requestTrailers, responseHeaders, responseTrailers:
 			p.part = part(num)
-			err = eachField(v, func(num protowire.Number, v []byte, _ uint64) error { // HeaderMap: headers 1
-				if num != 1 {
-					return nil
-				}
-				return decodeHeader(v, &p.header)
-			})
+			err = envoy.DecodeHeaderMap(v, &p.header)
 		case requestChunk, responseChunk:
 			p.part = part(num)
 			p.chunk, err = decodeBody(v)
@@ -204,28 +199,11 @@ func decodePiece(b []byte) (*piece, error) {
 	})
 }
 
-// decodeHeader reads a HeaderValue of envoy/config/core/v3/base.proto: key 1,
-// value 2, raw_value 3 for what is not UTF-8.
-func decodeHeader(b []byte, h *traffic.Header) error {
-	var f traffic.Field
-	err := eachField(b, func(num protowire.Number, v []byte, _ uint64) error {
-		switch {
-		case num == 1:
-			f.Name = string(v)
-		case num == 2 && len(v) > 0, num == 3 && len(v) > 0:
-			f.Value = string(v)
-		}
-		return nil
-	})
-	*h = append(*h, f)
-	return err
-}
-
 // decodeBody reads a Body of envoy/data/tap/v3/common.proto: as_bytes 1,
 // as_string 2, truncated 3.
 func decodeBody(b []byte) (body, error) {
 	var c body
-	return c, eachField(b, func(num protowire.Number, v []byte, n uint64) error {
+	return c, envoy.EachField(b, func(num protowire.Number, v []byte, n uint64) error {
 		switch num {
 		case 1:
 			c.bytes, c.text = v, false
@@ -241,7 +219,7 @@ func decodeBody(b []byte) (body, error) {
 // decodeTime reads a google.protobuf.Timestamp: seconds 1, nanos 2.
 func decodeTime(b []byte) (time.Time, error) {
 	var seconds, nanos uint64
-	err := eachField(b, func(num protowire.Number, _ []byte, n uint64) error {
+	err := envoy.EachField(b, func(num protowire.Number, _ []byte, n uint64) error {
 		switch num {
 		case 1:
 			seconds = n
@@ -259,15 +237,15 @@ func decodeTime(b []byte) (time.Time, error) {
 func decodeConnection(b []byte) (string, error) {
 	var host string
 	var port uint64
-	err := eachField(b, func(num protowire.Number, v []byte, _ uint64) error {
+	err := envoy.EachField(b, func(num protowire.Number, v []byte, _ uint64) error {
 		if num != 2 {
 			return nil
 		}
-		return eachField(v, func(num protowire.Number, v []byte, _ uint64) error {
+		return envoy.EachField(v, func(num protowire.Number, v []byte, _ uint64) error {
 			if num != 1 {
 				return nil
 			}
-			return eachField(v, func(num protowire.Number, v []byte, n uint64) error {
+			return envoy.EachField(v, func(num protowire.Number, v []byte, n uint64) error {
 				switch num {
 				case 2:
 					host = string(v)
@@ -295,39 +273,6 @@ func clock(seconds, nanos int64) time.Time {
 		return time.Time{}
 	}
 	return time.Unix(seconds, nanos).UTC()
-}
-
-// eachField visits the fields of a message: v has those that are bytes, n those
-// that are numbers. Fields of other types are passed over.
-func eachField(b []byte, visit func(num protowire.Number, v []byte, n uint64) error) error {
-	for len(b) > 0 {
-		num, typ, used := protowire.ConsumeTag(b)
-		if used < 0 {
-			return errShape
-		}
-		b = b[used:]
-		var v []byte
-		var n uint64
-		switch typ {
-		case protowire.BytesType:
-			v, used = protowire.ConsumeBytes(b)
-		case protowire.VarintType:
-			n, used = protowire.ConsumeVarint(b)
-		default:
-			used = protowire.ConsumeFieldValue(num, typ, b)
-		}
-		if used < 0 {
-			return errShape
-		}
-		b = b[used:]
-		if typ != protowire.BytesType && typ != protowire.VarintType {
-			continue
-		}
-		if err := visit(num, v, n); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 var errSyntax = errors.New("not a message")

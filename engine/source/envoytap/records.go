@@ -13,7 +13,7 @@ import (
 var errTooLong = errors.New("trace too long")
 
 // records are the traces and segments of a file. io.EOF is the end,
-// io.ErrUnexpectedEOF an end in the middle of a record. errShape is a record
+// io.ErrUnexpectedEOF an end in the middle of a record. envoy.ErrShape is a record
 // that is none, after which the next one follows; after any other error none
 // does.
 type records interface {

@@ -1,14 +1,10 @@
 package envoytap
 
 import (
-	"errors"
 	"time"
 
 	"github.com/shadowaudit/shadowaudit/engine/traffic"
 )
-
-// errShape is a document that is well formed and no trace.
-var errShape = errors.New("not a trace of Envoy")
 
 // record is a TraceWrapper: one of the three is set.
 type record struct {

@@ -3,8 +3,8 @@ package extproc
 import (
 	"errors"
 	"strconv"
-	"strings"
 
+	"github.com/shadowaudit/shadowaudit/engine/source/envoy"
 	"github.com/shadowaudit/shadowaudit/engine/traffic"
 )
 
@@ -12,7 +12,6 @@ import (
 var (
 	errRoom      = errors.New("too much is under way")
 	errOrphan    = errors.New("a response without its request")
-	errNotHTTP   = errors.New("a tunnel or an upgrade")
 	errAborted   = errors.New("the request ended early")
 	errBodiless  = errors.New("the body of the request is not sent")
 	errOversized = errors.New("the body of the request is too large")
@@ -23,21 +22,17 @@ func (st *stream) exchange() (*traffic.Exchange, error) {
 	q, p := &st.sides[asked], &st.sides[answered]
 	switch {
 	case st.bad:
-		return nil, errMessage
+		return nil, envoy.ErrShape
 	case st.crowding:
 		return nil, errRoom
 	case !q.seen && p.seen:
 		return nil, errOrphan
 	case !q.seen:
-		return nil, errMessage
+		return nil, envoy.ErrShape
 	}
-	verb, path, authority := q.header.Get(":method"), q.header.Get(":path"), q.header.Get(":authority")
-	status := p.header.Get(":status")
-	if verb == "CONNECT" || status == "101" {
-		return nil, errNotHTTP
-	}
-	if !isToken(verb) || !isVisible(path) || authority != "" && !isVisible(authority) {
-		return nil, errMessage
+	verb, path, authority, err := envoy.RequestLine(q.header, p.header)
+	if err != nil {
+		return nil, err
 	}
 	x := &traffic.Exchange{
 		Source: st.src.cfg.Name, ID: q.header.Get("x-request-id"), Session: st.attributes.session(),
@@ -57,9 +52,7 @@ func (st *stream) exchange() (*traffic.Exchange, error) {
 	if !p.seen {
 		return x, nil
 	}
-	var err error
-	x.Response, err = st.response(p, verb, status, x.Request.Proto)
-	if err != nil {
+	if x.Response, err = st.response(p, verb, x.Request.Proto); err != nil {
 		return nil, err
 	}
 	return x, nil
@@ -76,29 +69,19 @@ func (st *stream) request(q *side, authority string, out *traffic.Request) (err 
 	default:
 		return errAborted
 	}
-	if out.Header, err = fields(q.header, authority); err != nil {
+	if out.Header, err = envoy.Fields(q.header, authority); err != nil {
 		return err
 	}
-	out.Trailer, err = fields(q.trailer, "")
+	out.Trailer, err = envoy.Fields(q.trailer, "")
 	out.Body = q.body.body()
 	return err
 }
 
 // response makes the response to a request with the method.
-func (st *stream) response(p *side, method, status, proto string) (*traffic.Response, error) {
-	code, err := strconv.Atoi(status)
-	if err != nil || len(status) != 3 || code < 100 {
-		return nil, errMessage
-	}
-	r := &traffic.Response{Status: code, Proto: proto}
-	if r.Header, err = fields(p.header, ""); err != nil {
-		return nil, err
-	}
-	if r.Trailer, err = fields(p.trailer, ""); err != nil {
-		return nil, err
-	}
-	if method == "HEAD" || code == 204 || code == 304 {
-		return r, nil
+func (st *stream) response(p *side, method, proto string) (*traffic.Response, error) {
+	r, err := envoy.Response(p.header, p.trailer, proto)
+	if err != nil || !envoy.HasBody(method, r.Status) {
+		return r, err
 	}
 	r.Body = p.body.body()
 	switch {
@@ -143,49 +126,4 @@ func (a *attributes) session() string {
 		return a.address + "#" + strconv.FormatFloat(a.connection, 'f', -1, 64)
 	}
 	return a.address
-}
-
-// fields gives header fields without the pseudo ones, and with a Host where
-// there is an authority.
-func fields(in traffic.Header, authority string) (traffic.Header, error) {
-	if len(in) == 0 {
-		return nil, nil
-	}
-	out := make(traffic.Header, 0, len(in))
-	if authority != "" {
-		out = append(out, traffic.Field{Name: "Host", Value: authority})
-	}
-	for _, f := range in {
-		switch {
-		case strings.HasPrefix(f.Name, ":"):
-		case !isToken(f.Name) || strings.ContainsAny(f.Value, "\r\n\x00"):
-			return nil, errMessage
-		case authority != "" && traffic.EqualName(f.Name, "Host"): // :authority is what Envoy goes by
-		default:
-			out = append(out, traffic.Field{Name: f.Name, Value: strings.Trim(f.Value, " \t")})
-		}
-	}
-	return out, nil
-}
-
-// isToken reports whether s is a token of RFC 9110 section 5.6.2.
-func isToken(s string) bool {
-	for i := range len(s) {
-		c := s[i]
-		letter := c|0x20 >= 'a' && c|0x20 <= 'z'
-		if !letter && (c < '0' || c > '9') && strings.IndexByte("!#$%&'*+-.^_`|~", c) < 0 {
-			return false
-		}
-	}
-	return s != ""
-}
-
-// isVisible reports whether s can stand in a request line.
-func isVisible(s string) bool {
-	for i := range len(s) {
-		if s[i] <= ' ' || s[i] == 0x7f {
-			return false
-		}
-	}
-	return s != ""
 }

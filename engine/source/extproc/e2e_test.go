@@ -4,21 +4,17 @@ package extproc
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"fmt"
 	"io"
 	"maps"
-	"math/rand/v2"
 	"net"
-	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
+	"github.com/shadowaudit/shadowaudit/engine/source/envoy/envoytest"
 	"github.com/shadowaudit/shadowaudit/engine/traffic"
 )
 
@@ -40,132 +36,6 @@ func filter(observe, bodies, allow string) string {
       response_trailer_mode: SEND
     request_attributes: [request.time, request.protocol, source.address, connection.id]
 `, observe, allow, bodies, bodies)
-}
-
-// seen is what the upstream was sent.
-type seen struct {
-	mu   sync.Mutex
-	body map[string][]byte // by path
-}
-
-// upstream is the service behind Envoy.
-func upstream(t *testing.T) (*httptest.Server, *seen) {
-	s := &seen{body: map[string][]byte{}}
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		b, _ := io.ReadAll(r.Body)
-		s.mu.Lock()
-		s.body[r.URL.RequestURI()] = b
-		s.mu.Unlock()
-		switch {
-		case strings.HasPrefix(r.URL.Path, "/gzip"):
-			w.Header().Set("Content-Encoding", "gzip")
-			w.Write(squeezed(r.URL.Path))
-		case strings.HasPrefix(r.URL.Path, "/trailers"):
-			w.Header().Set("Trailer", "X-Sum")
-			w.Write([]byte("some"))
-			w.(http.Flusher).Flush()
-			w.Write([]byte(" more"))
-			w.Header().Set("X-Sum", "17")
-		case strings.HasPrefix(r.URL.Path, "/big"):
-			w.Write(page(3 << 20))
-		case strings.HasPrefix(r.URL.Path, "/huge"):
-			w.Write(page(9 << 20))
-		case strings.HasPrefix(r.URL.Path, "/none"):
-			w.WriteHeader(204)
-		case strings.HasPrefix(r.URL.Path, "/die"):
-			w.Header().Set("Content-Length", "100")
-			w.Write([]byte("half"))
-			w.(http.Flusher).Flush()
-			time.Sleep(200 * time.Millisecond) // for Envoy to pass it on
-			panic(http.ErrAbortHandler)
-		default:
-			w.Write([]byte("ok " + r.URL.Path))
-		}
-	}))
-	t.Cleanup(srv.Close)
-	return srv, s
-}
-
-func squeezed(text string) []byte {
-	var b bytes.Buffer
-	z := gzip.NewWriter(&b)
-	io.WriteString(z, strings.Repeat(text, 50))
-	z.Close()
-	return b.Bytes()
-}
-
-// page is a body of all bytes, the same every time.
-func page(n int) []byte {
-	r := rand.New(rand.NewPCG(1, uint64(n)))
-	b := make([]byte, n)
-	for i := range b {
-		b[i] = byte(r.Uint32())
-	}
-	return b
-}
-
-// request is one that is driven through Envoy.
-type request struct {
-	method, target string
-	body           []byte
-	chunked        bool
-	trailer        string
-	header         [2]string
-}
-
-func requests() []request {
-	list := []request{
-		{method: "GET", target: "/orders?id=7&x=%2F", header: [2]string{"Cookie", "a=b; c=d"}},
-		{method: "HEAD", target: "/head"},
-		{method: "POST", target: "/post", body: page(1000)},
-		{method: "PUT", target: "/chunked", body: []byte("in chunks"), chunked: true},
-		{method: "POST", target: "/with-trailer", body: []byte("and a trailer"), chunked: true, trailer: "9"},
-		{method: "GET", target: "/gzip"},
-		{method: "GET", target: "/trailers"},
-		{method: "GET", target: "/big", header: [2]string{"X-Latin", "caf\xe9"}},
-		{method: "GET", target: "/huge"},
-		{method: "POST", target: "/upload", body: page(2 << 20)},
-		{method: "DELETE", target: "/none"},
-		{method: "POST", target: "/grpc", body: append([]byte{0, 0, 0, 0, 3}, "abc"...), header: [2]string{"Content-Type", "application/grpc"}},
-	}
-	for i := range 200 {
-		list = append(list, request{method: "POST", target: fmt.Sprintf("/item/%d", i), body: page(i * 50)})
-	}
-	return list
-}
-
-// send sends a request and returns the body of the response.
-func (r request) send(ctx context.Context, client *http.Client, url string) (*http.Response, []byte, error) {
-	var body io.Reader = bytes.NewReader(r.body)
-	if r.chunked {
-		body = io.MultiReader(body) // of unknown length
-	}
-	req, err := http.NewRequestWithContext(ctx, r.method, url+r.target, body)
-	if err != nil {
-		return nil, nil, err
-	}
-	if r.trailer != "" {
-		req.Trailer = http.Header{"X-Check": {r.trailer}}
-	}
-	if r.header[0] != "" {
-		req.Header.Set(r.header[0], r.header[1])
-	}
-	resp, err := client.Do(req)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
-	return resp, b, err
-}
-
-func clients() map[string]*http.Client {
-	h2 := new(http.Protocols)
-	h2.SetUnencryptedHTTP2(true)
-	return map[string]*http.Client{
-		"HTTP/1.1": {Transport: &http.Transport{DisableCompression: true}},
-		"HTTP/2":   {Transport: &http.Transport{DisableCompression: true, Protocols: h2}},
-	}
 }
 
 func listen(t *testing.T) *Source {
@@ -209,24 +79,24 @@ func TestEnvoy(t *testing.T) {
 		{"full duplex", "false", "FULL_DUPLEX_STREAMED"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			up, there := upstream(t)
+			up := envoytest.NewUpstream(t)
 			s := listen(t)
 			finish := collect(t, s)
-			e := startEnvoy(t, up.Listener.Addr().String(), filter(tt.observe, tt.bodies, "true"), cluster("shadowaudit", s.Listening(), true))
+			e := envoytest.Start(t, up.Address, filter(tt.observe, tt.bodies, "true"), envoytest.Cluster("shadowaudit", s.Listening(), true))
 			var sent int
 			bodies := map[string][]byte{}
-			for proto, client := range clients() {
+			for proto, client := range envoytest.Clients() {
 				defer client.CloseIdleConnections()
-				for _, r := range requests() {
-					r.target += map[bool]string{true: "&", false: "?"}[strings.Contains(r.target, "?")] + "v=" + proto[5:]
-					resp, b, err := r.send(t.Context(), client, e.url)
+				for _, r := range envoytest.Requests() {
+					r.Target += map[bool]string{true: "&", false: "?"}[strings.Contains(r.Target, "?")] + "v=" + proto[5:]
+					resp, b, err := r.Send(t.Context(), client, e.URL)
 					if err != nil || resp.StatusCode/100 != 2 {
-						t.Fatalf("%s %s over %s: %v, %v", r.method, r.target, proto, resp, err)
+						t.Fatalf("%s %s over %s: %v, %v", r.Method, r.Target, proto, resp, err)
 					}
 					sent++
-					bodies[r.method+" "+r.target] = b
-					if want := there.body[r.target]; !bytes.Equal(r.body, want) {
-						t.Errorf("%s %s over %s: the upstream got %d bytes, not %d", r.method, r.target, proto, len(want), len(r.body))
+					bodies[r.Method+" "+r.Target] = b
+					if want := up.Body(r.Target); !bytes.Equal(r.Body, want) {
+						t.Errorf("%s %s over %s: the upstream got %d bytes, not %d", r.Method, r.Target, proto, len(want), len(r.Body))
 					}
 				}
 			}
@@ -234,7 +104,7 @@ func TestEnvoy(t *testing.T) {
 			xs := finish()
 			for _, x := range xs {
 				key := x.Request.Method + " " + x.Request.Target
-				compare(t, x, there.body[x.Request.Target], bodies[key])
+				compare(t, x, up.Body(x.Request.Target), bodies[key])
 				delete(bodies, key)
 			}
 			if len(xs) != sent || len(bodies) > 0 {
@@ -244,7 +114,7 @@ func TestEnvoy(t *testing.T) {
 			if want := map[bool]int{true: 0, false: 1}[tt.observe == "true"]; len(ws) != want {
 				t.Errorf("warnings %v", ws)
 			}
-			t.Logf("kind envoy_ext_proc, envoy %s, %s: messages in %d, out %d, losses %+v", e.version, tt.name, sent, len(xs), s.Counts())
+			t.Logf("kind envoy_ext_proc, envoy %s, %s: messages in %d, out %d, losses %+v", e.Version, tt.name, sent, len(xs), s.Counts())
 		})
 	}
 }
@@ -292,16 +162,16 @@ func compare(t *testing.T, x *traffic.Exchange, asked, answered []byte) {
 
 // TestWhatGoesWrong drives requests that end early through a real Envoy.
 func TestWhatGoesWrong(t *testing.T) {
-	up, _ := upstream(t)
+	up := envoytest.NewUpstream(t)
 	s := listen(t)
 	finish := collect(t, s)
-	e := startEnvoy(t, up.Listener.Addr().String(), filter("true", "STREAMED", "true"), cluster("shadowaudit", s.Listening(), true))
-	client := clients()["HTTP/1.1"]
+	e := envoytest.Start(t, up.Address, filter("true", "STREAMED", "true"), envoytest.Cluster("shadowaudit", s.Listening(), true))
+	client := envoytest.Clients()["HTTP/1.1"]
 	defer client.CloseIdleConnections()
-	if _, _, err := (request{method: "GET", target: "/die"}).send(t.Context(), client, e.url); err == nil {
+	if _, _, err := (envoytest.Request{Method: "GET", Target: "/die"}).Send(t.Context(), client, e.URL); err == nil {
 		t.Error("the upstream was to die in the middle of a response")
 	}
-	conn, err := net.Dial("tcp", strings.TrimPrefix(e.url, "http://"))
+	conn, err := net.Dial("tcp", strings.TrimPrefix(e.URL, "http://"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -314,19 +184,19 @@ func TestWhatGoesWrong(t *testing.T) {
 	if len(xs) != 1 || xs[0].Response == nil || xs[0].Response.Body.State != traffic.Truncated || c.TruncatedRequests != 1 || c.Truncated != 2 {
 		t.Errorf("%d exchanges, counts %+v", len(xs), c)
 	}
-	t.Logf("kind envoy_ext_proc, envoy %s, early ends: messages in 2, out %d, losses %+v", e.version, len(xs), c)
+	t.Logf("kind envoy_ext_proc, envoy %s, early ends: messages in 2, out %d, losses %+v", e.Version, len(xs), c)
 }
 
 // TestBodiesThatAreNotSent has Envoy send header fields only.
 func TestBodiesThatAreNotSent(t *testing.T) {
-	up, _ := upstream(t)
+	up := envoytest.NewUpstream(t)
 	s := listen(t)
 	finish := collect(t, s)
-	e := startEnvoy(t, up.Listener.Addr().String(), filter("true", "NONE", "true"), cluster("shadowaudit", s.Listening(), true))
-	client := clients()["HTTP/1.1"]
+	e := envoytest.Start(t, up.Address, filter("true", "NONE", "true"), envoytest.Cluster("shadowaudit", s.Listening(), true))
+	client := envoytest.Clients()["HTTP/1.1"]
 	defer client.CloseIdleConnections()
-	for _, r := range []request{{method: "GET", target: "/a"}, {method: "POST", target: "/b", body: []byte("body")}} {
-		if _, _, err := r.send(t.Context(), client, e.url); err != nil {
+	for _, r := range []envoytest.Request{{Method: "GET", Target: "/a"}, {Method: "POST", Target: "/b", Body: []byte("body")}} {
+		if _, _, err := r.Send(t.Context(), client, e.URL); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -343,17 +213,17 @@ func TestBodiesThatAreNotSent(t *testing.T) {
 // flows, lets it stand without a reader, and starts another: the clients of Envoy
 // see no error, and no delay.
 func TestProductionDoesNotNoticeTheSource(t *testing.T) {
-	up, _ := upstream(t)
+	up := envoytest.NewUpstream(t)
 	s := listen(t)
 	s.queue.Exchanges = 10
-	e := startEnvoy(t, up.Listener.Addr().String(), filter("true", "STREAMED", "true"), cluster("shadowaudit", s.Listening(), true))
-	client := clients()["HTTP/1.1"]
+	e := envoytest.Start(t, up.Address, filter("true", "STREAMED", "true"), envoytest.Cluster("shadowaudit", s.Listening(), true))
+	client := envoytest.Clients()["HTTP/1.1"]
 	defer client.CloseIdleConnections()
-	body := page(20_000)
+	body := envoytest.Page(20_000)
 	drive := func(n int) (slow []time.Duration) {
 		for i := range n {
 			start := time.Now()
-			resp, _, err := (request{method: "POST", target: fmt.Sprintf("/r/%d", i), body: body}).send(t.Context(), client, e.url)
+			resp, _, err := (envoytest.Request{Method: "POST", Target: fmt.Sprintf("/r/%d", i), Body: body}).Send(t.Context(), client, e.URL)
 			if err != nil || resp.StatusCode != 200 {
 				t.Fatalf("request %d: %v, %v", i, resp, err)
 			}
@@ -373,7 +243,7 @@ func TestProductionDoesNotNoticeTheSource(t *testing.T) {
 	during := drive(n)
 	<-killed
 	without := drive(n)
-	t.Logf("kind envoy_ext_proc, envoy %s, no reader: messages in %d, out 10, dropped %d", e.version, n, n-10)
+	t.Logf("kind envoy_ext_proc, envoy %s, no reader: messages in %d, out 10, dropped %d", e.Version, n, n-10)
 	t.Logf("latency seen by clients, p50 and p99: queue full %v %v, receiver killed %v %v, no receiver %v %v",
 		with[n/2], with[n*99/100], during[n/2], during[n*99/100], without[n/2], without[n*99/100])
 	if during[n*99/100] > with[n*99/100]+500*time.Millisecond || without[n*99/100] > with[n*99/100]+500*time.Millisecond {

@@ -138,7 +138,7 @@ var (
 func Open(cfg Config) (*Source, error) {
 	l, err := net.Listen("tcp", cfg.Listen)
 	if err != nil {
-		return nil, fmt.Errorf("listen for Envoy: %w; name an address of this machine and a free port, as in listen = \"127.0.0.1:9902\"", err)
+		return nil, fmt.Errorf("cannot listen for Envoy; choose another address, or stop what uses it: %w", err)
 	}
 	return newSource(cfg, l, idle), nil
 }

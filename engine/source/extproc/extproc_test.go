@@ -18,6 +18,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/shadowaudit/shadowaudit/engine/source"
+	"github.com/shadowaudit/shadowaudit/engine/source/envoy"
 	"github.com/shadowaudit/shadowaudit/engine/traffic"
 )
 
@@ -512,7 +513,7 @@ func TestAStreamThatSaysNothingEnds(t *testing.T) {
 
 func TestAPortThatIsTaken(t *testing.T) {
 	s := start(t, Config{})
-	if _, err := Open(Config{Listen: s.Listening()}); err == nil || !strings.Contains(err.Error(), "free port") {
+	if _, err := Open(Config{Listen: s.Listening()}); err == nil || !strings.Contains(err.Error(), "choose another address") {
 		t.Errorf("error %v", err)
 	}
 }
@@ -586,7 +587,7 @@ func FuzzStream(f *testing.F) {
 			if err != nil {
 				break
 			}
-			if !isToken(x.Request.Method) || !isVisible(x.Request.Target) || int64(len(x.Request.Body.Bytes)) > 64 {
+			if !envoy.IsToken(x.Request.Method) || !envoy.IsVisible(x.Request.Target) || int64(len(x.Request.Body.Bytes)) > 64 {
 				t.Error("odd request")
 			}
 		}

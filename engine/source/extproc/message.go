@@ -1,10 +1,12 @@
 package extproc
 
 import (
+	"math"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"github.com/shadowaudit/shadowaudit/engine/source/envoy"
 	"github.com/shadowaudit/shadowaudit/engine/traffic"
 )
 
@@ -59,7 +61,7 @@ type attributes struct {
 // observability_mode 10, protocol_config 11. Its bytes stay in use.
 func decode(b []byte) (*message, error) {
 	m := new(message)
-	return m, eachField(b, func(num protowire.Number, v []byte, n uint64) (err error) {
+	return m, envoy.EachField(b, func(num protowire.Number, v []byte, n uint64) (err error) {
 		switch num {
 		case protowire.Number(requestHeaders), protowire.Number(responseHeaders):
 			m.part = part(num)
@@ -84,10 +86,10 @@ func decode(b []byte) (*message, error) {
 
 // decodeHeaders reads a HttpHeaders: headers 1, end_of_stream 3.
 func (m *message) decodeHeaders(b []byte) error {
-	return eachField(b, func(num protowire.Number, v []byte, n uint64) (err error) {
+	return envoy.EachField(b, func(num protowire.Number, v []byte, n uint64) (err error) {
 		switch num {
 		case 1:
-			err = m.decodeMap(v)
+			err = envoy.DecodeHeaderMap(v, &m.header)
 		case 3:
 			m.ended = n != 0
 		}
@@ -98,18 +100,18 @@ func (m *message) decodeHeaders(b []byte) error {
 // decodeTrailers reads a HttpTrailers: trailers 1.
 func (m *message) decodeTrailers(b []byte) error {
 	m.ended = true
-	return eachField(b, func(num protowire.Number, v []byte, _ uint64) error {
+	return envoy.EachField(b, func(num protowire.Number, v []byte, _ uint64) error {
 		if num != 1 {
 			return nil
 		}
-		return m.decodeMap(v)
+		return envoy.DecodeHeaderMap(v, &m.header)
 	})
 }
 
 // decodeBody reads a HttpBody: body 1, end_of_stream 2,
 // end_of_stream_without_message 3, grpc_message_compressed 4.
 func (m *message) decodeBody(b []byte) error {
-	return eachField(b, func(num protowire.Number, v []byte, n uint64) error {
+	return envoy.EachField(b, func(num protowire.Number, v []byte, n uint64) error {
 		switch num {
 		case 1:
 			m.body = v
@@ -127,7 +129,7 @@ func (m *message) decodeBody(b []byte) error {
 // decodeModes reads a ProtocolConfiguration: request_body_mode 1,
 // response_body_mode 2.
 func (m *message) decodeModes(b []byte) error {
-	return eachField(b, func(num protowire.Number, _ []byte, n uint64) error {
+	return envoy.EachField(b, func(num protowire.Number, _ []byte, n uint64) error {
 		if (num == 1 || num == 2) && n < 256 {
 			m.modeOf[num-1] = bodyMode(n)
 		}
@@ -135,37 +137,14 @@ func (m *message) decodeModes(b []byte) error {
 	})
 }
 
-// decodeMap reads a HeaderMap of envoy/config/core/v3/base.proto: headers 1,
-// and in each of them key 1, value 2, raw_value 3. Envoy uses raw_value, since
-// values need not be UTF-8.
-func (m *message) decodeMap(b []byte) error {
-	return eachField(b, func(num protowire.Number, v []byte, _ uint64) error {
-		if num != 1 {
-			return nil
-		}
-		var f traffic.Field
-		err := eachField(v, func(num protowire.Number, v []byte, _ uint64) error {
-			switch {
-			case num == 1:
-				f.Name = string(v)
-			case (num == 2 || num == 3) && len(v) > 0:
-				f.Value = string(v)
-			}
-			return nil
-		})
-		m.header = append(m.header, f)
-		return err
-	})
-}
-
 // decode reads an entry of the map of attributes: the name of the filter 1, and
 // a google.protobuf.Struct 2, whose fields 1 are entries again: name 1, value 2.
 func (a *attributes) decode(b []byte) error {
-	return eachField(b, func(num protowire.Number, v []byte, _ uint64) error {
+	return envoy.EachField(b, func(num protowire.Number, v []byte, _ uint64) error {
 		if num != 2 {
 			return nil
 		}
-		return eachField(v, func(num protowire.Number, v []byte, _ uint64) error {
+		return envoy.EachField(v, func(num protowire.Number, v []byte, _ uint64) error {
 			if num != 1 {
 				return nil
 			}
@@ -176,7 +155,7 @@ func (a *attributes) decode(b []byte) error {
 
 func (a *attributes) decodeEntry(b []byte) error {
 	var name string
-	return eachField(b, func(num protowire.Number, v []byte, _ uint64) error {
+	return envoy.EachField(b, func(num protowire.Number, v []byte, _ uint64) error {
 		switch num {
 		case 1:
 			name = string(v)
@@ -189,10 +168,10 @@ func (a *attributes) decodeEntry(b []byte) error {
 
 // decodeValue reads a google.protobuf.Value: number_value 2, string_value 3.
 func (a *attributes) decodeValue(name string, b []byte) error {
-	return eachField(b, func(num protowire.Number, v []byte, n uint64) error {
+	return envoy.EachField(b, func(num protowire.Number, v []byte, n uint64) error {
 		switch {
 		case name == "connection.id" && num == 2:
-			a.connection = float(n)
+			a.connection = math.Float64frombits(n)
 		case name == "request.protocol" && num == 3:
 			a.protocol = string(v)
 		case name == "source.address" && num == 3:

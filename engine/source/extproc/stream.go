@@ -6,6 +6,7 @@ import (
 	"hash"
 	"time"
 
+	"github.com/shadowaudit/shadowaudit/engine/source/envoy"
 	"github.com/shadowaudit/shadowaudit/engine/traffic"
 )
 
@@ -160,7 +161,7 @@ func (st *stream) account(l *ledger, x *traffic.Exchange, why error) {
 	case errOrphan:
 		l.OrphanResponses++
 		return
-	case errNotHTTP:
+	case envoy.ErrNotHTTP:
 		l.NotHTTP++
 		return
 	case errAborted, errBodiless, errOversized:

@@ -2,45 +2,9 @@ package extproc
 
 import (
 	"encoding/binary"
-	"math"
 
 	"google.golang.org/protobuf/encoding/protowire"
 )
-
-// eachField visits the fields of a message: v has those that are bytes, n those
-// that are numbers, the bits of a double among them. Other types are passed
-// over.
-func eachField(b []byte, visit func(num protowire.Number, v []byte, n uint64) error) error {
-	for len(b) > 0 {
-		num, typ, used := protowire.ConsumeTag(b)
-		if used < 0 {
-			return errMessage
-		}
-		b = b[used:]
-		var v []byte
-		var n uint64
-		switch typ {
-		case protowire.BytesType:
-			v, used = protowire.ConsumeBytes(b)
-		case protowire.VarintType:
-			n, used = protowire.ConsumeVarint(b)
-		case protowire.Fixed64Type:
-			n, used = protowire.ConsumeFixed64(b)
-		default:
-			used = protowire.ConsumeFieldValue(num, typ, b)
-		}
-		if used < 0 {
-			return errMessage
-		}
-		b = b[used:]
-		if err := visit(num, v, n); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func float(bits uint64) float64 { return math.Float64frombits(bits) }
 
 // reply makes the answer to a message that changes nothing, with gRPC's frame
 // around it. An empty CommonResponse says CONTINUE. Where Envoy has handed the

@@ -1,11 +1,11 @@
 package har
 
 import (
-	"container/heap"
 	"context"
 	"fmt"
 	"io"
 
+	"github.com/shadowaudit/shadowaudit/engine/source"
 	"github.com/shadowaudit/shadowaudit/engine/traffic"
 )
 
@@ -15,30 +15,25 @@ type file struct {
 	name   string
 	in     io.ReadCloser
 	array  array
-	log    *ledger
+	log    *source.Ledger
 	source string
 	hosts  hosts
-	window int // entries held to put them in order
 
+	order   source.Order
 	current *traffic.Exchange
-	held    entries
-	bytes   int64
-	seq     int64
 	ended   bool
 
-	last    int64 // time of the exchange handed out last
-	late    int64 // exchanges that came too late to be put in order
 	seen    int64 // requests to servers, wanted or not
 	secrets bool  // one of them carried a cookie or credentials
 }
 
-func newFile(name string, in io.ReadCloser, log *ledger) *file {
+func newFile(name string, in io.ReadCloser, log *source.Ledger) *file {
 	return &file{name: name, in: in, array: array{in: in, limit: maxEntry}, log: log}
 }
 
 // Advance moves to the next exchange.
 func (f *file) Advance(ctx context.Context) error {
-	for !f.ended && len(f.held) <= f.window && f.bytes <= windowBytes {
+	for !f.ended && !f.order.Full() {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -47,32 +42,28 @@ func (f *file) Advance(ctx context.Context) error {
 		case nil:
 			f.take(raw, offset)
 		case errTooLong:
-			f.malformed(offset, fmt.Sprintf("entry larger than %d MiB, left out", f.array.limit>>20))
+			f.log.Reject(f.name, offset, fmt.Sprintf("entry larger than %d MiB, left out", f.array.limit>>20))
 		case errSyntax:
-			f.malformed(offset, "not a HAR entry, left out up to the next one")
+			f.log.Reject(f.name, offset, "not a HAR entry, left out up to the next one")
 		case io.EOF:
-			f.end(offset, f.cut())
+			f.end(offset, source.IsCut(f.in))
 		case io.ErrUnexpectedEOF:
 			f.end(offset, true)
 		default:
 			return fmt.Errorf("read %s: %w", f.name, err)
 		}
 	}
-	if len(f.held) == 0 {
-		f.current = nil
+	if f.current = f.order.Next(); f.current == nil {
 		return io.EOF
 	}
-	h := heap.Pop(&f.held).(held)
-	f.bytes -= h.size
-	if h.at < f.last {
-		f.late++
-	}
-	f.last, f.current = max(f.last, h.at), h.exchange
-	if f.ended && len(f.held) == 0 && f.late > 0 {
-		f.log.Warn(f.name, -1, fmt.Sprintf("%d entries are more than %d entries out of order and were left where they are", f.late, f.window))
+	if n := f.order.Late(); n > 0 && f.ended && f.order.First() == nil {
+		f.log.Warn(f.name, -1, fmt.Sprintf("%d entries are more than %d entries out of order and were left where they are", n, f.order.Exchanges))
 	}
 	return nil
 }
+
+// Exchange is the one that the file stands on.
+func (f *file) Exchange() *traffic.Exchange { return f.current }
 
 // Time is the time of the exchange.
 func (f *file) Time() int64 { return f.current.At.UnixNano() }
@@ -84,7 +75,7 @@ func (f *file) Close() error { return f.in.Close() }
 func (f *file) take(raw []byte, offset int64) {
 	e, err := decode(raw)
 	if err != nil {
-		f.malformed(offset, "entry left out: "+err.Error())
+		f.log.Reject(f.name, offset, "entry left out: "+err.Error())
 		return
 	}
 	x, err := e.exchange(f.hosts)
@@ -109,7 +100,7 @@ func (f *file) take(raw []byte, offset int64) {
 		f.log.Warn(f.name, offset, err.Error())
 		return
 	default:
-		f.malformed(offset, "entry left out: "+err.Error())
+		f.log.Reject(f.name, offset, "entry left out: "+err.Error())
 		return
 	}
 	f.log.Records++
@@ -117,15 +108,7 @@ func (f *file) take(raw []byte, offset int64) {
 		f.log.Truncated++
 	}
 	x.Source, x.Offset = f.source, offset
-	f.seq++
-	f.bytes += int64(len(raw))
-	heap.Push(&f.held, held{exchange: x, at: x.At.UnixNano(), seq: f.seq, size: int64(len(raw))})
-}
-
-func (f *file) malformed(offset int64, what string) {
-	f.log.Records++
-	f.log.Malformed++
-	f.log.Warn(f.name, offset, what)
+	f.order.Add(x, int64(len(raw)))
 }
 
 // end accounts for the end of the file.
@@ -140,11 +123,6 @@ func (f *file) end(offset int64, early bool) {
 	}
 }
 
-func (f *file) cut() bool {
-	c, ok := f.in.(interface{ Cut() bool })
-	return ok && c.Cut()
-}
-
 func (r *request) carriesSecrets() bool {
 	for _, h := range r.Headers {
 		if traffic.EqualName(h.Name, "Cookie") || traffic.EqualName(h.Name, "Authorization") {
@@ -152,31 +130,4 @@ func (r *request) carriesSecrets() bool {
 		}
 	}
 	return false
-}
-
-// held is an exchange that waits for those before it.
-type held struct {
-	exchange *traffic.Exchange
-	at, seq  int64
-	size     int64
-}
-
-// entries is a heap by time, then by place in the file.
-type entries []held
-
-func (h entries) Len() int { return len(h) }
-func (h entries) Less(i, j int) bool {
-	if h[i].at != h[j].at {
-		return h[i].at < h[j].at
-	}
-	return h[i].seq < h[j].seq
-}
-func (h entries) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-func (h *entries) Push(x any)   { *h = append(*h, x.(held)) }
-func (h *entries) Pop() any {
-	old := *h
-	last := old[len(old)-1]
-	old[len(old)-1] = held{}
-	*h = old[:len(old)-1]
-	return last
 }

@@ -13,13 +13,11 @@
 package har
 
 import (
-	"context"
 	"errors"
 	"io"
 	"math"
 
 	"github.com/shadowaudit/shadowaudit/engine/source"
-	"github.com/shadowaudit/shadowaudit/engine/traffic"
 )
 
 // ErrNotHAR is a file that does not begin as a HAR does.
@@ -45,28 +43,8 @@ const windowBytes = 64 << 20
 // maxEntry is the largest entry that is held, in bytes of JSON.
 const maxEntry = 256 << 20
 
-// Reader is a source of exchanges. It is used by one goroutine, except for
-// Progress.
-type Reader struct {
-	meter *source.Meter
-	merge *source.Merge[*file]
-	log   *ledger
-	err   error // final
-}
-
-var (
-	_ source.Source     = (*Reader)(nil)
-	_ source.Accountant = (*Reader)(nil)
-	_ source.Warner     = (*Reader)(nil)
-	_ source.Progress   = (*Reader)(nil)
-	_ io.Closer         = (*Reader)(nil)
-)
-
-// ledger is where all files of a reader write down what became of an entry.
-type ledger struct {
-	source.Counts
-	source.Journal
-}
+// Reader is a source of exchanges, with counters, warnings and its progress.
+type Reader struct{ *source.Reader[*file] }
 
 // Open finds the files and looks at the beginning of each. A path that matches
 // no file is an error that wraps fs.ErrNotExist; a file that is no HAR is one
@@ -80,30 +58,21 @@ func Open(cfg Config) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := newReader(cfg, inputs)
-	r.meter = meter
-	return r, nil
+	return newReader(cfg, inputs, meter), nil
 }
 
-func newReader(cfg Config, inputs []source.Input) *Reader {
-	log := new(ledger)
+func newReader(cfg Config, inputs []source.Input, meter *source.Meter) *Reader {
+	log := new(source.Ledger)
 	window := cfg.Window
 	if window <= 0 {
 		window = 4096
 	}
-	parts := make([]source.Part[*file], 0, len(inputs))
-	for _, in := range inputs {
-		parts = append(parts, source.Part[*file]{First: in.First, Open: func() (*file, error) {
-			rc, err := in.Open()
-			if err != nil {
-				return nil, err
-			}
-			f := newFile(in.Name, rc, log)
-			f.source, f.window, f.hosts = cfg.Name, window, newHosts(cfg.Hosts)
-			return f, nil
-		}})
-	}
-	return &Reader{merge: source.NewMerge(parts), log: log, meter: new(source.Meter)}
+	return &Reader{source.NewReader(inputs, meter, log, func(name string, in io.ReadCloser) (*file, error) {
+		f := newFile(name, in, log)
+		f.source, f.hosts = cfg.Name, newHosts(cfg.Hosts)
+		f.order = source.Order{Exchanges: window, Bytes: windowBytes}
+		return f, nil
+	})}
 }
 
 // firstTime returns the time of the first entry, or the earliest time there is
@@ -113,7 +82,7 @@ func firstTime(name string) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	f := newFile(name, in, new(ledger))
+	f := newFile(name, in, new(source.Ledger))
 	defer f.Close()
 	raw, _, err := f.array.next()
 	switch {
@@ -132,38 +101,4 @@ func firstTime(name string) (int64, error) {
 		return math.MinInt64, nil
 	}
 	return at.UnixNano(), nil
-}
-
-// Next returns the next exchange.
-func (r *Reader) Next(ctx context.Context) (*traffic.Exchange, error) {
-	if r.err != nil {
-		return nil, r.err
-	}
-	f, err := r.merge.Next(ctx)
-	if err != nil {
-		r.err = err
-		return nil, err
-	}
-	r.log.Read++
-	if f.current.Response != nil {
-		r.log.Paired++
-	}
-	return f.current, nil
-}
-
-// Counts returns the counters as they are now.
-func (r *Reader) Counts() source.Counts { return r.log.Counts }
-
-// Warnings returns what was found wrong so far.
-func (r *Reader) Warnings() []source.Warning { return r.log.Warnings() }
-
-// Progress returns how many bytes of the files were read, and of how many.
-func (r *Reader) Progress() (done, total int64) { return r.meter.Progress() }
-
-// Close closes the files; Next then fails.
-func (r *Reader) Close() error {
-	if r.err == nil {
-		r.err = errors.New("read after close")
-	}
-	return r.merge.Close()
 }

@@ -26,7 +26,7 @@ const corpus = "../../../testdata/har"
 func open(_ testing.TB, cfg Config, text string) *Reader {
 	return newReader(cfg, []source.Input{{Name: "t.har", Open: func() (io.ReadCloser, error) {
 		return io.NopCloser(strings.NewReader(text)), nil
-	}}})
+	}}}, new(source.Meter))
 }
 
 func drain(t testing.TB, r *Reader) []*traffic.Exchange {
@@ -315,11 +315,12 @@ func TestWarningGivesTheByte(t *testing.T) {
 }
 
 func TestTooLongEntry(t *testing.T) {
-	f := newFile("t.har", io.NopCloser(strings.NewReader(archive(get(1, "/1"), get(2, "/"+strings.Repeat("x", 300_000)), get(3, "/3")))), new(ledger))
-	f.window, f.array.limit = 10, 100_000
-	r := newReader(Config{}, nil)
-	f.log = r.log
-	r.merge = source.NewMerge([]source.Part[*file]{{Open: func() (*file, error) { return f, nil }}})
+	text := archive(get(1, "/1"), get(2, "/"+strings.Repeat("x", 300_000)), get(3, "/3"))
+	log := new(source.Ledger)
+	f := newFile("t.har", io.NopCloser(strings.NewReader(text)), log)
+	f.order, f.array.limit = source.Order{Exchanges: 10, Bytes: windowBytes}, 100_000
+	r := &Reader{source.NewReader([]source.Input{{Open: func() (io.ReadCloser, error) { return f.in, nil }}}, new(source.Meter), log,
+		func(string, io.ReadCloser) (*file, error) { return f, nil })}
 	if got := targets(drain(t, r)); got != "/1 /3" {
 		t.Errorf("got %s", got)
 	}

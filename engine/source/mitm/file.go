@@ -15,7 +15,7 @@ type file struct {
 	name   string
 	in     io.ReadCloser
 	flows  *stream
-	log    *ledger
+	log    *source.Ledger
 	source string
 
 	order   source.Order
@@ -34,12 +34,12 @@ func (f *file) Advance(ctx context.Context) error {
 		case nil:
 			f.take(v, at)
 		case errTooLong:
-			f.malformed(at, fmt.Sprintf("flow larger than %d MiB, left out", f.flows.limit>>20))
+			f.log.Reject(f.name, at, fmt.Sprintf("flow larger than %d MiB, left out", f.flows.limit>>20))
 		case errSyntax:
-			f.malformed(at, "not a flow; the rest of the file is lost, since nothing tells where the next one begins")
+			f.log.Reject(f.name, at, "not a flow; the rest of the file is lost, since nothing tells where the next one begins")
 			f.ended = true
 		case io.EOF:
-			f.end(at, f.cut())
+			f.end(at, source.IsCut(f.in))
 		case io.ErrUnexpectedEOF:
 			f.end(at, true)
 		default:
@@ -54,6 +54,9 @@ func (f *file) Advance(ctx context.Context) error {
 	}
 	return nil
 }
+
+// Exchange is the one that the file stands on.
+func (f *file) Exchange() *traffic.Exchange { return f.current }
 
 // Time is the time of the exchange.
 func (f *file) Time() int64 { return f.current.At.UnixNano() }
@@ -75,7 +78,7 @@ func (f *file) take(v value, at int64) {
 		f.log.NotHTTP++
 		return
 	default:
-		f.malformed(at, "flow left out: "+err.Error())
+		f.log.Reject(f.name, at, "flow left out: "+err.Error())
 		return
 	}
 	f.log.Records++
@@ -89,12 +92,6 @@ func (f *file) take(v value, at int64) {
 	f.order.Add(x, int64(len(v.payload)))
 }
 
-func (f *file) malformed(at int64, what string) {
-	f.log.Records++
-	f.log.Malformed++
-	f.log.Warn(f.name, at, what)
-}
-
 // end accounts for the end of the file.
 func (f *file) end(at int64, early bool) {
 	f.ended = true
@@ -102,9 +99,4 @@ func (f *file) end(at int64, early bool) {
 		f.log.Truncated++
 		f.log.Warn(f.name, at, "the file ends early; the flow that begins here, and what followed, is lost")
 	}
-}
-
-func (f *file) cut() bool {
-	c, ok := f.in.(interface{ Cut() bool })
-	return ok && c.Cut()
 }

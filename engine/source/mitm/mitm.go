@@ -20,13 +20,11 @@
 package mitm
 
 import (
-	"context"
 	"errors"
 	"io"
 	"math"
 
 	"github.com/shadowaudit/shadowaudit/engine/source"
-	"github.com/shadowaudit/shadowaudit/engine/traffic"
 )
 
 // ErrNotFlows is a file that does not begin with a flow of mitmproxy.
@@ -47,28 +45,8 @@ const (
 	maxFlow     = 256 << 20 // the largest flow that is held, in bytes
 )
 
-// Reader is a source of exchanges. It is used by one goroutine, except for
-// Progress.
-type Reader struct {
-	meter *source.Meter
-	merge *source.Merge[*file]
-	log   *ledger
-	err   error // final
-}
-
-var (
-	_ source.Source     = (*Reader)(nil)
-	_ source.Accountant = (*Reader)(nil)
-	_ source.Warner     = (*Reader)(nil)
-	_ source.Progress   = (*Reader)(nil)
-	_ io.Closer         = (*Reader)(nil)
-)
-
-// ledger is where all files of a reader write down what became of a flow.
-type ledger struct {
-	source.Counts
-	source.Journal
-}
+// Reader is a source of exchanges, with counters, warnings and its progress.
+type Reader struct{ *source.Reader[*file] }
 
 // Open finds the files and looks at the first flow of each. A path that matches
 // no file is an error that wraps fs.ErrNotExist; a file that begins with
@@ -82,31 +60,21 @@ func Open(cfg Config) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := newReader(cfg, inputs, maxFlow)
-	r.meter = meter
-	return r, nil
+	return newReader(cfg, inputs, meter, maxFlow), nil
 }
 
-func newReader(cfg Config, inputs []source.Input, limit int64) *Reader {
-	log := new(ledger)
+func newReader(cfg Config, inputs []source.Input, meter *source.Meter, limit int64) *Reader {
+	log := new(source.Ledger)
 	window := cfg.Window
 	if window <= 0 {
 		window = 4096
 	}
-	parts := make([]source.Part[*file], 0, len(inputs))
-	for _, in := range inputs {
-		parts = append(parts, source.Part[*file]{First: in.First, Open: func() (*file, error) {
-			rc, err := in.Open()
-			if err != nil {
-				return nil, err
-			}
-			return &file{
-				name: in.Name, in: rc, flows: newStream(rc, limit), log: log, source: cfg.Name,
-				order: source.Order{Exchanges: window, Bytes: windowBytes},
-			}, nil
-		}})
-	}
-	return &Reader{merge: source.NewMerge(parts), log: log, meter: new(source.Meter)}
+	return &Reader{source.NewReader(inputs, meter, log, func(name string, in io.ReadCloser) (*file, error) {
+		return &file{
+			name: name, in: in, flows: newStream(in, limit), log: log, source: cfg.Name,
+			order: source.Order{Exchanges: window, Bytes: windowBytes},
+		}, nil
+	})}
 }
 
 // firstTime returns the time of the first flow, or the earliest time there is
@@ -138,38 +106,4 @@ func firstTime(name string) (int64, error) {
 		return math.MinInt64, nil
 	}
 	return f.request.start.UnixNano(), nil
-}
-
-// Next returns the next exchange.
-func (r *Reader) Next(ctx context.Context) (*traffic.Exchange, error) {
-	if r.err != nil {
-		return nil, r.err
-	}
-	f, err := r.merge.Next(ctx)
-	if err != nil {
-		r.err = err
-		return nil, err
-	}
-	r.log.Read++
-	if f.current.Response != nil {
-		r.log.Paired++
-	}
-	return f.current, nil
-}
-
-// Counts returns the counters as they are now.
-func (r *Reader) Counts() source.Counts { return r.log.Counts }
-
-// Warnings returns what was found wrong so far.
-func (r *Reader) Warnings() []source.Warning { return r.log.Warnings() }
-
-// Progress returns how many bytes of the files were read, and of how many.
-func (r *Reader) Progress() (done, total int64) { return r.meter.Progress() }
-
-// Close closes the files; Next then fails.
-func (r *Reader) Close() error {
-	if r.err == nil {
-		r.err = errors.New("read after close")
-	}
-	return r.merge.Close()
 }

@@ -46,7 +46,7 @@ func readText(t testing.TB, text string, limit int64) ([]*traffic.Exchange, *Rea
 	t.Helper()
 	r := newReader(Config{Name: "x"}, []source.Input{{Name: "x.mitm", Open: func() (io.ReadCloser, error) {
 		return io.NopCloser(strings.NewReader(text)), nil
-	}}}, limit)
+	}}}, new(source.Meter), limit)
 	return read(t, r), r
 }
 

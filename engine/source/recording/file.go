@@ -17,25 +17,31 @@ import (
 type file struct {
 	name    string
 	cfg     *Config
-	in      *source.File
+	in      io.ReadCloser
 	sealed  *format.Unsealed // nil: it is not encrypted
 	reader  *format.Reader
-	log     *ledger
+	log     *source.Ledger
 	current *traffic.Exchange
 	meta    *format.Meta // of the exchange
 	cut     bool         // and accounted for
 }
 
-func openFile(name string, cfg *Config, meter *source.Meter, log *ledger) (*file, error) {
-	in, err := source.OpenFile(name, meter)
+// openFile opens a recording to look at it.
+func openFile(name string, cfg *Config) (*file, error) {
+	in, err := source.OpenFile(name, nil)
 	if err != nil {
 		return nil, err
 	}
-	f := &file{name: name, cfg: cfg, in: in, log: log}
-	if err := f.begin(); err != nil {
+	f, err := newFile(name, in, cfg, new(source.Ledger))
+	if err != nil {
 		return nil, errors.Join(err, in.Close())
 	}
 	return f, nil
+}
+
+func newFile(name string, in io.ReadCloser, cfg *Config, log *source.Ledger) (*file, error) {
+	f := &file{name: name, cfg: cfg, in: in, log: log}
+	return f, f.begin()
 }
 
 // begin undoes the encryption, if there is one, and sees whether the recording
@@ -125,7 +131,7 @@ func (f *file) damaged(d *format.DamageError) {
 func (f *file) end() {
 	switch {
 	case f.cut:
-	case f.in.Cut():
+	case source.IsCut(f.in):
 		f.log.Truncated++
 		f.log.Warn(f.name, -1, "compressed data ends early or is damaged; what follows is lost")
 	case f.sealed != nil && f.sealed.Cut():
@@ -135,6 +141,9 @@ func (f *file) end() {
 		f.log.Warn(f.name, -1, "the recording was not closed: what its writer had not written yet, a second at most, is lost")
 	}
 }
+
+// Exchange is the one that the file stands on.
+func (f *file) Exchange() *traffic.Exchange { return f.current }
 
 // Time is the time of the exchange.
 func (f *file) Time() int64 { return f.current.At.UnixNano() }

@@ -59,30 +59,14 @@ func (e *ExpiredError) Error() string {
 	return fmt.Sprintf("the recording was to be kept until %s and is read no more: remove it with shadowaudit purge, and record again", e.At.UTC().Format("2006-01-02 15:04 MST"))
 }
 
-// Reader is a source of exchanges. It is used by one goroutine, except for
-// Progress.
+// Reader is a source of exchanges, with counters, warnings and its progress.
 type Reader struct {
-	meter *source.Meter
-	merge *source.Merge[*file]
-	log   *ledger
+	*source.Reader[*file]
 	metas []*Meta // of the files as they begin
 	meta  *Meta   // of the last exchange
-	err   error   // final
 }
 
-var (
-	_ source.Source     = (*Reader)(nil)
-	_ source.Accountant = (*Reader)(nil)
-	_ source.Warner     = (*Reader)(nil)
-	_ source.Progress   = (*Reader)(nil)
-	_ io.Closer         = (*Reader)(nil)
-)
-
-// ledger is where all files of a reader write down what became of a record.
-type ledger struct {
-	source.Counts
-	source.Journal
-}
+var _ source.Source = (*Reader)(nil)
 
 // Open finds the files and looks at the beginning of each. A path that matches
 // no file is an error that wraps fs.ErrNotExist; a file of another format is one
@@ -96,26 +80,26 @@ func Open(cfg Config) (*Reader, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	r := &Reader{meter: source.NewMeter(names), log: new(ledger)}
-	parts := make([]source.Part[*file], 0, len(names))
-	for _, name := range names {
+	r := new(Reader)
+	inputs, meter, err := source.Inputs(names, func(name string) (int64, error) {
 		first, meta, err := look(name, &cfg)
-		if err != nil {
-			return nil, fmt.Errorf("read %s: %w", name, err)
-		}
 		r.metas = append(r.metas, meta)
-		parts = append(parts, source.Part[*file]{First: first, Open: func() (*file, error) {
-			return openFile(name, &cfg, r.meter, r.log)
-		}})
+		return first, err
+	})
+	if err != nil {
+		return nil, err
 	}
-	r.merge = source.NewMerge(parts)
+	log := new(source.Ledger)
+	r.Reader = source.NewReader(inputs, meter, log, func(name string, in io.ReadCloser) (*file, error) {
+		return newFile(name, in, &cfg, log)
+	})
 	return r, nil
 }
 
 // look says when a recording begins and what it says of itself. One that begins
 // with no exchange begins as early as there is a time.
 func look(name string, cfg *Config) (first int64, meta *Meta, err error) {
-	f, err := openFile(name, cfg, nil, new(ledger))
+	f, err := openFile(name, cfg)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -142,7 +126,7 @@ func look(name string, cfg *Config) (first int64, meta *Meta, err error) {
 // read.
 func Describe(name string, identities func() (format.Identities, error)) (*Meta, error) {
 	never := func() time.Time { return time.Time{} } // at which nothing has expired
-	f, err := openFile(name, &Config{Identities: identities, Now: never}, nil, new(ledger))
+	f, err := openFile(name, &Config{Identities: identities, Now: never})
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
@@ -166,17 +150,9 @@ func Is(name string) (bool, error) {
 
 // Next returns the next exchange.
 func (r *Reader) Next(ctx context.Context) (*traffic.Exchange, error) {
-	if r.err != nil {
-		return nil, r.err
-	}
-	f, err := r.merge.Next(ctx)
+	f, err := r.NextStream(ctx)
 	if err != nil {
-		r.err = err
 		return nil, err
-	}
-	r.log.Read++
-	if f.current.Response != nil {
-		r.log.Paired++
 	}
 	r.meta = f.meta
 	return f.current, nil
@@ -188,20 +164,3 @@ func (r *Reader) Meta() *Meta { return r.meta }
 
 // Metas returns what each of the files says of itself as it begins.
 func (r *Reader) Metas() []*Meta { return r.metas }
-
-// Counts returns the counters as they are now.
-func (r *Reader) Counts() source.Counts { return r.log.Counts }
-
-// Warnings returns what was found wrong so far.
-func (r *Reader) Warnings() []source.Warning { return r.log.Warnings() }
-
-// Progress returns how many bytes of the files were read, and of how many.
-func (r *Reader) Progress() (done, total int64) { return r.meter.Progress() }
-
-// Close closes the files; Next then fails.
-func (r *Reader) Close() error {
-	if r.err == nil {
-		r.err = errors.New("read after close")
-	}
-	return r.merge.Close()
-}

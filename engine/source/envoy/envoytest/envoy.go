@@ -1,6 +1,6 @@
-//go:build e2e
-
-package extproc
+// Package envoytest lets tests drive requests through a real Envoy, with a service
+// behind it that remembers what it was sent. Only tests import it.
+package envoytest
 
 import (
 	"fmt"
@@ -14,11 +14,13 @@ import (
 	"time"
 )
 
-// envoy is a running Envoy.
-type envoy struct {
-	url, admin string
-	version    string
-	cmd        *exec.Cmd
+// Envoy is a running Envoy.
+type Envoy struct {
+	URL     string // of its listener, as in "http://127.0.0.1:80"
+	Version string // as in "1.36.2"; "" where it does not say
+
+	cmd    *exec.Cmd
+	exited chan struct{}
 }
 
 // freePort is a port that nobody listens on now. Somebody may, a moment later,
@@ -33,9 +35,11 @@ func freePort(t *testing.T) int {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
-// startEnvoy starts Envoy with a filter before an upstream; clusters are added
-// to its own. Addresses are "127.0.0.1:80".
-func startEnvoy(t *testing.T, upstream, filter, clusters string) *envoy {
+// Start starts the Envoy of $ENVOY, or of the PATH, with a filter before an
+// upstream, whose address is as in "127.0.0.1:80"; clusters, as Cluster writes
+// them, are added to its own. It ends with the test, which is skipped where there
+// is no Envoy.
+func Start(t *testing.T, upstream, filter, clusters string) *Envoy {
 	t.Helper()
 	program := os.Getenv("ENVOY")
 	if program == "" {
@@ -47,10 +51,10 @@ func startEnvoy(t *testing.T, upstream, filter, clusters string) *envoy {
 	}
 	version, _ := exec.Command(path, "--version").Output()
 	for range 5 {
-		if e := tryEnvoy(t, path, upstream, filter, clusters); e != nil {
+		if e := try(t, path, upstream, filter, clusters); e != nil {
 			_, rest, _ := strings.Cut(string(version), "version: ")
 			if parts := strings.Split(rest, "/"); len(parts) > 1 {
-				e.version = parts[1]
+				e.Version = parts[1]
 			}
 			return e
 		}
@@ -59,11 +63,11 @@ func startEnvoy(t *testing.T, upstream, filter, clusters string) *envoy {
 	return nil
 }
 
-func tryEnvoy(t *testing.T, path, upstream, filter, clusters string) *envoy {
+func try(t *testing.T, path, upstream, filter, clusters string) *Envoy {
 	t.Helper()
 	port, admin := freePort(t), freePort(t)
 	config := filepath.Join(t.TempDir(), "envoy.yaml")
-	text := fmt.Sprintf(bootstrap, admin, port, indent(filter, 10), cluster("app", upstream, false), clusters)
+	text := fmt.Sprintf(bootstrap, admin, port, indent(filter, 10), Cluster("app", upstream, false), clusters)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +82,7 @@ func tryEnvoy(t *testing.T, path, upstream, filter, clusters string) *envoy {
 	exited := make(chan struct{})
 	go func() { cmd.Wait(); close(exited) }()
 	t.Cleanup(func() { cmd.Process.Kill(); <-exited })
-	e := &envoy{url: fmt.Sprintf("http://127.0.0.1:%d", port), admin: fmt.Sprintf("http://127.0.0.1:%d", admin), cmd: cmd}
+	e := &Envoy{URL: fmt.Sprintf("http://127.0.0.1:%d", port), cmd: cmd, exited: exited}
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
 		select {
 		case <-exited:
@@ -86,7 +90,7 @@ func tryEnvoy(t *testing.T, path, upstream, filter, clusters string) *envoy {
 			return nil
 		default:
 		}
-		if resp, err := http.Get(e.admin + "/ready"); err == nil {
+		if resp, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/ready", admin)); err == nil {
 			resp.Body.Close()
 			if resp.StatusCode == 200 {
 				return e
@@ -97,12 +101,20 @@ func tryEnvoy(t *testing.T, path, upstream, filter, clusters string) *envoy {
 	return nil
 }
 
+// Stop ends Envoy as an operator does, so that it writes what it has.
+func (e *Envoy) Stop() {
+	e.cmd.Process.Signal(os.Interrupt)
+	<-e.exited
+}
+
 func indent(text string, by int) string {
 	pad := strings.Repeat(" ", by)
 	return pad + strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n"+pad)
 }
 
-func cluster(name, address string, http2 bool) string {
+// Cluster is the configuration of a cluster of one address, as in
+// "127.0.0.1:80", that speaks HTTP/2 or HTTP/1.1.
+func Cluster(name, address string, http2 bool) string {
 	host, port, _ := net.SplitHostPort(address)
 	protocol := "http_protocol_options: { enable_trailers: true }"
 	if http2 {
