@@ -10,7 +10,7 @@ BUSES := engine/source/bustest
 # The tests that only run with -tags e2e.
 E2E := TestReal|TestBuiltProgram|TestMemory|TestE2E|TestNginx|TestApache|TestEnvoy|TestGoReplay|TestMitmdump|TestCurl|TestWhatGoesWrong|TestBodiesThatAreNotSent|TestProductionDoesNotNotice
 
-.PHONY: help build test lint demo e2e bench fuzz golden
+.PHONY: help build test lint demo e2e bench proof fuzz golden
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,7 +40,11 @@ e2e: ## drive the built program and real components from end to end
 	$(GO) test -race -tags e2e -count 1 -timeout 15m -v -run '$(E2E)' $$(ls -d */*/e2e_test.go */*/*/e2e_test.go | xargs -n1 dirname | sed 's,^,./,')
 
 bench: ## print the performance table
-	$(GO) test -run '^$$' -bench . -benchmem $(PKG)
+	@$(GO) test -run '^$$' -bench . -benchmem $(PKG) | awk '/^(pkg:|Benchmark|---|FAIL|panic)/ { sub(/^pkg: [^ ]*shadowaudit\//, "\n"); print } /^(---|FAIL|panic)/ { bad = 1 } END { exit bad }'
+
+proof: ## print how often gates are wrong, and what they find
+	$(GO) test -count 1 -timeout 30m -v -run 'TestSimulation|TestOther|TestTripsRarely' ./engine/judge -full
+	$(GO) test -count 1 -timeout 15m -v -tags e2e -run 'TestRealEqualBuilds|TestRealRegressions|TestRealScrubbingBreaksNothing' ./cmd/shadowaudit -full
 
 fuzz: ## run each fuzz target for FUZZ (default 10s)
 	@for pkg in $$($(GO) list $(PKG)); do \

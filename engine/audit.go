@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,12 +33,14 @@ type audit struct {
 	showcase  *compare.Comparer // compares again what is to be shown; counts for nothing
 	judge     *judge.Judge
 	scheduler *replay.Scheduler
+	sides     replay.Sides
 
 	paths         pathMemo
 	known         *known
-	lastHits      []atomic.Int64 // of the compare rules: place of the last exchange that was excused, from 1
-	measured      atomic.Int64   // pairs whose responses were seen by the rules
-	ruleNames     []string       // of the compare rules, in their order
+	withhold      *strings.Replacer // for what is shown of answers
+	lastHits      []atomic.Int64    // of the compare rules: place of the last exchange that was excused, from 1
+	measured      atomic.Int64      // pairs whose responses were seen by the rules
+	ruleNames     []string          // of the compare rules, in their order
 	sourceErr     error
 	ackErr        error
 	unsent        int64 // selected, but never handed to the scheduler
@@ -87,7 +90,7 @@ func runAudit(ctx context.Context, p *plan.Audit, opts Options) result.Audit {
 }
 
 func newAudit(p *plan.Audit, opts Options) *audit {
-	return &audit{plan: p, opts: opts, trip: make(chan struct{})}
+	return &audit{plan: p, opts: opts, withhold: withholder(p), trip: make(chan struct{})}
 }
 
 // run returns an error when nothing could be measured.
@@ -238,6 +241,7 @@ func (a *audit) connect(ctx context.Context) (stop func(), err error) {
 		stops = append(stops, context.AfterFunc(a.opts.Hard, probe.Abort))
 		sides.Probe = replay.TargetFunc(func() replay.Conn { return onlySafe{probe.Open()} })
 	}
+	a.sides = sides
 	a.scheduler, err = replay.New(cfg, sides, a.done)
 	if err != nil {
 		return nil, fmt.Errorf("replay: %w", err)
@@ -319,7 +323,7 @@ func (a *audit) done(p *replay.Pair) {
 		Session:   p.Exchange.Session,
 		Baseline:  facts(&p.Baseline),
 		Candidate: facts(&p.Candidate),
-		At: p.Sent, Late: p.Lateness, CandidateFirst: p.CandidateFirst,
+		At:        p.Sent, Late: p.Lateness, CandidateFirst: p.CandidateFirst,
 	}
 	switch {
 	case p.Baseline.Failure == traffic.NotRecorded:

@@ -28,7 +28,7 @@ func (a *audit) calibrate(ctx context.Context) error {
 	p := *a.plan
 	p.Candidate, p.Accepted = p.Baseline, nil
 	opts := a.opts
-	opts.SelfTest, opts.Observer = false, ObserverFunc(func(Event) {})
+	opts.SelfTest, opts.Minimize, opts.Observer = false, false, ObserverFunc(func(Event) {})
 	if opts.Budget.Count == 0 || opts.Budget.Count > calibratePairs {
 		opts.Budget.Count = calibratePairs
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/shadowaudit/shadowaudit/engine/replay"
 	"github.com/shadowaudit/shadowaudit/engine/result"
+	"github.com/shadowaudit/shadowaudit/engine/scrub"
 	"github.com/shadowaudit/shadowaudit/engine/traffic"
 )
 
@@ -36,6 +37,7 @@ func (a *audit) conclude(ctx context.Context, stats replay.Stats) {
 	a.assert()
 	a.annotate(stats)
 	a.overrule(ctx)
+	a.minimize(ctx) // to interrupt this takes nothing from what was measured
 }
 
 // acknowledge tells the source that everything it gave is accounted for. It has
@@ -91,6 +93,15 @@ func (a *audit) overrule(ctx context.Context) {
 	if ctx.Err() != nil {
 		worse(result.Inconclusive, "interrupted after "+result.Plural(r.Outcomes.Total, "pair")+"; what was measured until then is below")
 	}
+	for _, d := range r.Scrub.Dropped {
+		if d.Reason == scrub.CanaryReason {
+			worse(result.Error, "the scrubber let "+result.Plural(d.Count, "planted canary")+" through: nothing it passed on can be trusted")
+		}
+	}
+	if most := a.plan.Scrub.MaxDropped; most != nil && float64(t.ScrubDropped) > *most*float64(t.Read) {
+		worse(result.Error, fmt.Sprintf("the scrubber dropped %s of %s, over max_dropped %s",
+			result.FormatCount(t.ScrubDropped), result.Plural(t.Read, "exchange"), result.FormatShare(*most, result.Digits)))
+	}
 	src := &a.plan.Source
 	if share, lost := lostShare(t, src.Strict); share > src.MaxLoss {
 		worse(src.LossIs, fmt.Sprintf("%s of the traffic was lost before it could be sent, over max_loss %s: %s",
@@ -100,7 +111,7 @@ func (a *audit) overrule(ctx context.Context) {
 		worse(result.Fail, stale[0])
 	}
 	if r.Outcomes.Total == 0 && ctx.Err() == nil {
-		v, reason := nothingSent(t)
+		v, reason := nothingSent(t, a.plan.Source.Live)
 		worse(v, reason)
 	}
 }
@@ -124,12 +135,15 @@ func lostShare(t *result.Traffic, strict bool) (share float64, what string) {
 }
 
 // nothingSent says why there is not a single pair.
-func nothingSent(t *result.Traffic) (result.Verdict, string) {
+func nothingSent(t *result.Traffic, live bool) (result.Verdict, string) {
 	if t.Read == 0 {
 		if t.Malformed+t.Truncated+t.OrphanResponses+t.NotHTTP+t.ForeignHost+t.Dropped > 0 {
 			return result.Error, "there is no exchange in the source, only " + list(
 				part{t.Malformed, "malformed"}, part{t.Truncated, "truncated"}, part{t.OrphanResponses, "without a request"},
 				part{t.NotHTTP, "not HTTP"}, part{t.ForeignHost, "for other hosts"}, part{t.Dropped, "dropped for want of room"})
+		}
+		if live {
+			return result.Inconclusive, "nothing arrived while the source listened: no traffic was replayed"
 		}
 		return result.Inconclusive, "the source is empty: no traffic was replayed"
 	}
@@ -183,8 +197,12 @@ func (a *audit) annotate(stats replay.Stats) {
 			result.Plural(int64(stats.CutGaps), "idle time"), map[bool]string{true: "was", false: "were"}[stats.CutGaps == 1], result.FormatDuration(float64(stats.CutTime), result.Digits))
 	}
 	if stats.P99 > lateNote {
-		note("warning", "Requests left late: %s at p99, %s at most. The load was less than the plan's; raise max_in_flight or lower speed.",
-			result.FormatDuration(float64(stats.P99), result.Digits), result.FormatDuration(float64(stats.Max), result.Digits))
+		cure := "raise max_in_flight or lower speed"
+		if a.plan.Source.Live {
+			cure = "the targets answer slower than traffic comes, so mirror a share of it"
+		}
+		note("warning", "Requests left late: %s at p99, %s at most. The load was less than the plan's; %s.",
+			result.FormatDuration(float64(stats.P99), result.Digits), result.FormatDuration(float64(stats.Max), result.Digits), cure)
 	}
 	if n := r.Replay.UnsafeSent; n > 0 {
 		note("warning", "%s requests with an unsafe method were sent, as select.methods asks.", result.FormatCount(n))

@@ -9,6 +9,7 @@ import (
 	"github.com/shadowaudit/shadowaudit/engine/compare"
 	"github.com/shadowaudit/shadowaudit/engine/plan"
 	"github.com/shadowaudit/shadowaudit/engine/result"
+	"github.com/shadowaudit/shadowaudit/engine/scrub"
 )
 
 // Whatever the gates say, an audit that was not asked the whole question does
@@ -58,6 +59,36 @@ func TestOverrule(t *testing.T) {
 	}
 }
 
+// What the scrubber did can take the ground from under an audit.
+func TestAScrubberThatRefuses(t *testing.T) {
+	one := 0.01
+	for _, tt := range []struct {
+		name    string
+		most    *float64
+		dropped int64
+		reason  string
+		want    result.Verdict
+	}{
+		{"few", &one, 1, "JSON body does not parse", result.Pass},
+		{"too many", &one, 2, "JSON body does not parse", result.Error},
+		{"no bound", nil, 2, "JSON body does not parse", result.Pass},
+		{"a canary", nil, 1, scrub.CanaryReason, result.Error},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			a := &audit{plan: &plan.Audit{Source: plan.Source{MaxLoss: 0.05}, Scrub: plan.Scrub{MaxDropped: tt.most}}}
+			kept := 100 - tt.dropped
+			a.result = result.Audit{
+				Verdict: result.Pass, Reason: "gates", Traffic: result.Traffic{Read: 100, Selected: kept, ScrubDropped: tt.dropped},
+				Outcomes: result.Outcomes{Total: kept, Matched: kept}, Scrub: result.Scrub{Dropped: []result.ScrubCount{{Reason: tt.reason, Count: tt.dropped}}},
+			}
+			a.overrule(t.Context())
+			if a.result.Verdict != tt.want {
+				t.Errorf("%v: %s", a.result.Verdict, a.result.Reason)
+			}
+		})
+	}
+}
+
 // A limit of the user's own counts everything that may be a loss, and decides
 // what a loss is.
 func TestDeclaredLoss(t *testing.T) {
@@ -86,7 +117,7 @@ func TestDeclaredLoss(t *testing.T) {
 
 // Two values with one surrogate are different and may not be told apart.
 func TestOneSurrogateForTwoValues(t *testing.T) {
-	e := exhibit{audit: &audit{plan: &plan.Audit{}}, differences: differencesAt(".body.a", ".body.b", ".body.c", ".body.d")}
+	e := exhibit{audit: newAudit(&plan.Audit{}, Options{}), differences: differencesAt(".body.a", ".body.b", ".body.c", ".body.d")}
 	e.seen = map[place][2]string{
 		{".body.a", result.KindValue}: {"x", "x"},
 		{".body.b", result.KindValue}: {"x", "y"},

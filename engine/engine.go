@@ -46,6 +46,10 @@ type Options struct {
 	// then, this machine cannot judge by the time that things take.
 	Calibrate bool
 
+	// Minimize sends the examples of the first differences again once the replay
+	// is over, in parts, to find the smallest request that shows each.
+	Minimize bool
+
 	// Observer is told how the run goes. It may be nil.
 	Observer Observer
 }

@@ -49,26 +49,28 @@ func newKnown(accepted []plan.Accepted, now time.Time) *known {
 	return k
 }
 
-// excuse marks those of a pair's differences that are accepted, and reports
-// whether none is left that counts. found and diffs are the same differences. A
-// pair that did not happen is not to be counted.
+// excuse says of what class the values of a pair's differences are, marks those
+// differences that are accepted, and reports whether none is left that counts.
+// found and diffs are the same differences. A pair that did not happen or was not
+// judged is not to be counted.
 func (k *known) excuse(endpoint string, found []compare.Difference, diffs []judge.Diff, count bool) bool {
-	if len(k.all) == 0 {
-		return false
-	}
-	counting := 0
+	counting, all := 0, 0
 	for i := range diffs {
 		d := &diffs[i]
+		d.From, d.To = classes(&found[i])
 		if d.IgnoredBy != "" {
 			continue
 		}
 		counting++
+		all++
+		if len(k.all) == 0 {
+			continue
+		}
 		a := k.by[judge.Fingerprint(endpoint, d.Path, d.Kind)]
 		if a == nil {
 			continue
 		}
-		from, to := classes(&found[i])
-		if a.From != "" && a.From != from || a.To != "" && a.To != to {
+		if a.From != "" && a.From != d.From || a.To != "" && a.To != d.To {
 			a.updated.Add(one(count))
 			continue
 		}
@@ -78,8 +80,12 @@ func (k *known) excuse(endpoint string, found []compare.Difference, diffs []judg
 			counting--
 		}
 	}
-	return counting == 0
+	return counting == 0 && all < toldOf
 }
+
+// toldOf is how many differences of a pair package compare tells of. Where there
+// are as many there may be more, and nobody has accepted those.
+const toldOf = 100
 
 func one(b bool) int64 {
 	if b {

@@ -37,7 +37,7 @@ func (a *audit) repro(p *replay.Pair) *result.Repro {
 	return out
 }
 
-// urlOf iswhere a request goes.
+// urlOf is where a request goes.
 func urlOf(cfg *target.Config, r *traffic.Request) string {
 	where := strings.TrimSuffix(cfg.URL, "/") + "/" + strings.TrimPrefix(r.Path(), "/")
 	if query := r.Query(); query != "" {
@@ -84,13 +84,13 @@ func (a *audit) answer(r *traffic.Response, scrubbed bool) *result.Answer {
 	out := &result.Answer{Status: r.Status, Headers: []result.Header{}}
 	for _, f := range r.Header {
 		if !traffic.EqualName(f.Name, "Content-Encoding") && !traffic.EqualName(f.Name, "Content-Length") && !traffic.EqualName(f.Name, "Transfer-Encoding") {
-			out.Headers = append(out.Headers, result.Header{Name: f.Name, Value: f.Value})
+			out.Headers = append(out.Headers, result.Header{Name: f.Name, Value: a.withhold.Replace(f.Value)})
 		}
 	}
 	body := r.Body.Bytes
 	if plain, err := content.Decode(r.Header, body, content.Limit); err == nil {
 		body = plain
 	}
-	out.Body = result.NewContent(body, maxReproAnswer)
+	out.Body = result.NewContent([]byte(a.withhold.Replace(string(body))), maxReproAnswer)
 	return out
 }

@@ -18,6 +18,7 @@ type trial struct {
 	mutation mutate.Mutation
 	judge    *judge.Judge
 	pairs    atomic.Int64
+	excused  atomic.Int64 // of them, where a rule leaves out what was changed
 }
 
 func (a *audit) newTrials() ([]*trial, error) {
@@ -42,6 +43,9 @@ func (t *trial) add(a *audit, p *replay.Pair, pair *judge.Pair) {
 		t.pairs.Add(1)
 		wrong.Candidate = facts(&out)
 		t.compare(a, p, out.Response, &wrong)
+		if wrong.Outcome == result.PairIgnored {
+			t.excused.Add(1)
+		}
 	}
 	t.judge.Add(&wrong)
 }
@@ -73,7 +77,7 @@ func (a *audit) selfTest(elapsed time.Duration) {
 	st := &result.SelfTest{}
 	for _, t := range a.trials {
 		f := t.judge.Finish(elapsed)
-		m := result.Mutation{Name: t.mutation.Name, Doc: t.mutation.Doc, Pairs: t.pairs.Load(), Verdict: f.Verdict}
+		m := result.Mutation{Name: t.mutation.Name, Doc: t.mutation.Doc, Pairs: t.pairs.Load(), Excused: t.excused.Load(), Verdict: f.Verdict}
 		for i := range f.Gates {
 			g := &f.Gates[i]
 			if g.Verdict == result.Fail && !failed(a.result.Gates, g) && !slices.Contains(m.CaughtBy, g.Name) {

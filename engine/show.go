@@ -47,7 +47,7 @@ func (a *audit) compare(p *replay.Pair, pair *judge.Pair) {
 		a.hit(d.IgnoredBy, p.Seq)
 		pair.Differences[i] = judge.Diff{Path: a.paths.scrub(a.scrubber, d.Path), Kind: d.Kind, IgnoredBy: a.ruleName(d.IgnoredBy)}
 	}
-	if a.known.excuse(p.Endpoint, c.Differences, pair.Differences, true) && pair.Outcome == result.PairMismatched {
+	if a.known.excuse(p.Endpoint, c.Differences, pair.Differences, pair.Outcome <= result.PairMismatched) && pair.Outcome == result.PairMismatched {
 		pair.Outcome = result.PairIgnored
 	}
 	shown := exhibit{audit: a, pair: p, differences: c.Differences}
@@ -120,7 +120,8 @@ func (e *exhibit) values(i int) (baseline, candidate string) {
 	if !ok || shown[0] == shown[1] && shown[0] != "" || scrub.HoldsRemoved(shown[0]) || scrub.HoldsRemoved(shown[1]) {
 		return redacted, redacted
 	}
-	return clip(shown[0]), clip(shown[1])
+	withhold := e.audit.withhold.Replace
+	return clip(withhold(shown[0])), clip(withhold(shown[1]))
 }
 
 func (e *exhibit) see() {

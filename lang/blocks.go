@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
@@ -330,8 +331,24 @@ var scrubFields = fields[*Scrub]{
 		}
 		s.KeyEnv = attrOf(a, name)
 	},
-	"max_body": func(l *loader, a argument, s *Scrub) { l.sizeAttr(a, &s.MaxBody) },
+	"max_body":    func(l *loader, a argument, s *Scrub) { l.sizeAttr(a, &s.MaxBody) },
+	"max_dropped": func(l *loader, a argument, s *Scrub) { l.shareAttr(a, &s.MaxDropped) },
+	"canaries": func(l *loader, a argument, s *Scrub) {
+		canaries, ok := l.texts(a, diag.BadValue, func(c string) (string, error) {
+			if utf8.RuneCountInString(c) < shortestCanary {
+				return "", fmt.Errorf("too short to be sure of: a canary has at least %d characters", shortestCanary)
+			}
+			return c, nil
+		})
+		if ok {
+			s.Canaries = attrOf(a, canaries)
+		}
+	},
 }
+
+// shortestCanary is how many characters a text has at least that occurs only
+// where it was planted.
+const shortestCanary = 8
 
 // validEnv reports whether name has the form of an environment variable's
 // name. A key that was pasted instead of a name rarely has it.

@@ -45,7 +45,7 @@ func (s *Source) Live() bool {
 }
 
 // HasResponses reports whether exchanges of s can have a recorded response.
-func (s *Source) HasResponses() bool { return s.Kind != "mirror" }
+func (s *Source) HasResponses() bool { return s.Kind != "mirror" || s.AccessLog.Set }
 
 // keywordAttr decodes a bare word into the attribute that of gives.
 func keywordAttr[T any](of func(T) *Attr[string]) func(*loader, argument, T) {
@@ -169,8 +169,11 @@ func (l *loader) numbersAttr(a argument, r numberRange, into *Attr[[]int]) {
 
 // checkSource looks at what the arguments of a source say together.
 func (l *loader) checkSource(b *body, s *Source) {
-	if s.Kind == "access_log" {
-		l.checkLog(b, s)
+	switch s.Kind {
+	case "access_log":
+		l.checkLog(b, s, "")
+	case "mirror":
+		l.checkMirror(b, s)
 	}
 	if b.has("cert_file") != b.has("key_file") {
 		have, need := "cert_file", "key_file"
@@ -219,7 +222,7 @@ func (l *loader) checkLive(source pos.Range, replay *body, a *Audit) {
 		return
 	}
 	if a.Baseline.Recorded && !a.Source.HasResponses() {
-		l.conflict(a.Baseline.Range, fmt.Sprintf("a %s has no responses to compare with", a.Source.Kind), "baseline = target.stable")
+		l.conflict(a.Baseline.Range, "a mirror has no responses to compare with", "baseline = target.stable, or name the access_log of the proxy that mirrors")
 	}
 	if !a.Source.Live() {
 		return

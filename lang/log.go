@@ -17,6 +17,13 @@ var logWords = map[string][]string{
 	"latency_unit": {"ms", "s", "us", "ns"},
 }
 
+// fieldsAttr decodes the fields of a log into a source.
+func fieldsAttr(l *loader, a argument, s *Source) {
+	if fields, ok := l.logFields(a); ok {
+		s.Fields = attrOf(a, fields)
+	}
+}
+
 // logFields decodes the fields of an access_log, sorted by name.
 func (l *loader) logFields(a argument) ([]LogField, bool) {
 	pairs, all := l.pairs(a, false)
@@ -64,20 +71,40 @@ func (l *loader) goodLogField(a argument, p pair) bool {
 	return true
 }
 
-// checkLog looks at what the arguments of an access_log say together.
-func (l *loader) checkLog(b *body, s *Source) {
+// checkMirror looks at what a mirror says about the access log beside it.
+func (l *loader) checkMirror(b *body, s *Source) {
+	const log, format = "access_log", "access_log_format"
+	if b.has(log) {
+		if !b.has(format) {
+			l.conflict(b.at(log), "needs "+format, format+" = nginx_json")
+		}
+		l.checkLog(b, s, "access_log_")
+		return
+	}
+	for _, name := range []string{format, "access_log_fields"} {
+		if b.has(name) {
+			a, _ := b.schema.Argument(log)
+			l.conflict(b.at(name), "only goes with "+log, log+" = "+a.Example)
+		}
+	}
+}
+
+// checkLog looks at what the arguments say together that describe the lines of a
+// log. prefix stands before their names.
+func (l *loader) checkLog(b *body, s *Source, prefix string) {
 	if !s.Format.Set {
 		return // reported
 	}
-	fields, _ := b.schema.Argument("fields")
+	name := prefix + "fields"
+	fields, _ := b.schema.Argument(name)
 	if s.Format.Value != "json" {
-		if b.has("fields") {
-			l.conflict(b.at("fields"), "only goes with format = json", "the names in every other log are known")
+		if b.has(name) {
+			l.conflict(b.at(name), "only goes with "+prefix+"format = json", "the names in every other log are known")
 		}
 		return
 	}
-	if !b.has("fields") {
-		l.conflict(s.Format.Range, "json needs fields", "fields = "+fields.Example)
+	if !b.has(name) {
+		l.conflict(s.Format.Range, "json needs "+name, name+" = "+fields.Example)
 		return
 	}
 	if !s.Fields.Set {
@@ -93,7 +120,10 @@ func (l *loader) checkLog(b *body, s *Source) {
 	if !has("request") && !(has("method") && has("uri")) {
 		missing = append(missing, "request is missing, or method and uri")
 	}
+	if s.AccessLog.Set && !has("id") {
+		missing = append(missing, "id is missing")
+	}
 	if len(missing) > 0 {
-		l.conflict(s.Fields.Range, strings.Join(missing, "; "), "fields = "+fields.Example)
+		l.conflict(s.Fields.Range, strings.Join(missing, "; "), name+" = "+fields.Example)
 	}
 }

@@ -39,11 +39,11 @@ var sourceFields = fields[*Source]{
 	},
 	"ports":  func(l *loader, a argument, s *Source) { l.numbersAttr(a, portRange, &s.Ports) },
 	"format": keywordAttr(func(s *Source) *Attr[string] { return &s.Format }),
-	"fields": func(l *loader, a argument, s *Source) {
-		if fields, ok := l.logFields(a); ok {
-			s.Fields = attrOf(a, fields)
-		}
-	},
+	"fields": fieldsAttr,
+
+	"access_log":        func(l *loader, a argument, s *Source) { l.pathAttr(a, &s.AccessLog) },
+	"access_log_format": keywordAttr(func(s *Source) *Attr[string] { return &s.Format }),
+	"access_log_fields": fieldsAttr,
 
 	"max_loss":  func(l *loader, a argument, s *Source) { l.shareAttr(a, &s.MaxLoss) },
 	"on_loss":   keywordAttr(func(s *Source) *Attr[string] { return &s.OnLoss }),

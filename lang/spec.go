@@ -92,17 +92,18 @@ type Source struct {
 	Name   string
 	Paths  Attr[[]string] // absolute paths or globs
 	Hosts  Attr[[]string] // of a har: hosts to take, lower case; empty means all
-	Format Attr[string]   // of an access_log, or of the messages of a bus
+	Format Attr[string]   // of an access_log, of that of a mirror, or of the messages of a bus
 	Fields Attr[[]LogField]
 	Ports  Attr[[]int] // of captured packets: of the servers; empty means all
 
-	Listen   Attr[string] // of a live source: "host:port", or "unix:" and a path
-	Device   Attr[string] // of an interface
-	VNIs     Attr[[]int]  // of a vxlan; empty means all
-	CertFile Attr[string] // absolute path
-	KeyFile  Attr[string] // absolute path
-	Upstream Attr[string] // of a proxy
-	Bus      Bus
+	Listen    Attr[string] // of a live source: "host:port", or "unix:" and a path
+	Device    Attr[string] // of an interface
+	VNIs      Attr[[]int]  // of a vxlan; empty means all
+	CertFile  Attr[string] // absolute path
+	KeyFile   Attr[string] // absolute path
+	Upstream  Attr[string] // of a proxy
+	AccessLog Attr[string] // of a mirror: absolute path
+	Bus       Bus
 
 	MaxLoss Attr[float64]
 	OnLoss  Attr[string]
@@ -118,12 +119,15 @@ type LogField struct {
 
 // Scrub is a scrub block.
 type Scrub struct {
-	Name    string
-	Packs   Attr[[]string]
-	KeyEnv  Attr[string] // name of the environment variable with the key
-	MaxBody Attr[int64]  // bytes, decoded
-	Rules   []ScrubRule
-	Origin  pos.Range
+	Name       string
+	Packs      Attr[[]string]
+	KeyEnv     Attr[string]  // name of the environment variable with the key
+	MaxBody    Attr[int64]   // bytes, decoded
+	MaxDropped Attr[float64] // share of the exchanges; unset: no bound
+
+	Canaries Attr[[]string] // texts that were planted and may not come out
+	Rules    []ScrubRule
+	Origin   pos.Range
 }
 
 // ScrubRule is a rule of a scrub block. At least one of its lists has an

@@ -142,6 +142,9 @@ func (f *acceptFlags) choose(run *result.Run, now time.Time) (map[string][]*lang
 			if d.IgnoredBy != "" || len(f.only) > 0 && !slices.Contains(f.only, d.Fingerprint) {
 				continue
 			}
+			if _, err := os.Stat(spec); err != nil {
+				return nil, fmt.Errorf("%s, the spec of the run, is not here: go to the folder that the run was started in, or name the spec with --spec", spec)
+			}
 			found[d.Fingerprint] = true
 			x := accepted(a.Name, d)
 			x.Reason.Value, x.Owner.Value, x.Expires.Value = f.reason, f.owner, expires

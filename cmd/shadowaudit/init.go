@@ -25,8 +25,9 @@ Flags:
   --identity FILE  file with your age identity, for encrypted recordings
                    (default: the file that SHADOWAUDIT_IDENTITY names)
 
-The files are recordings of a kind that can be told by its content: those of
-GoReplay, HAR files, and those that shadowaudit record writes.
+The files are of one kind, which their content tells: recordings of GoReplay or
+of shadowaudit record, HAR files, packet captures, flows of mitmproxy, traces
+of Envoy's tap filter, access logs.
 The spec has comments about what the recording holds: its endpoints, what could
 slice it into cohorts, which fields of its responses are new in every answer.
 It runs as it is once its two targets are given with --var. No value of the

@@ -27,9 +27,9 @@ Flags:
   --json           print a document for machines
 
 The files are read as one, and are of one kind, which their content tells:
-recordings of GoReplay or of shadowaudit record, HAR files, and whatever else
-init knows. Personal data is scrubbed before anything is shown. The same files
-give the same output.
+recordings of GoReplay or of shadowaudit record, HAR files, packet captures,
+flows of mitmproxy, traces of Envoy's tap filter, access logs. Personal data is
+scrubbed before anything is shown. The same files give the same output.
 
 Exit codes:
   0  there is something in the files

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/shadowaudit/shadowaudit/engine/plan"
 	"github.com/shadowaudit/shadowaudit/engine/preview"
@@ -69,6 +72,8 @@ func planCommand(ctx context.Context, args []string, c *console) int {
 	if !ok {
 		return exitUsage
 	}
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	return showPlan(ctx, plans, &f, asJSON, c)
 }
 
@@ -82,6 +87,9 @@ func showPlan(ctx context.Context, plans []*plan.Plan, f *runFlags, asJSON bool,
 	case errors.As(err, &unknown):
 		fmt.Fprintf(c.stderr, "shadowaudit plan: --only: %v\n", err)
 		return exitUsage
+	case ctx.Err() != nil:
+		fmt.Fprintln(c.stderr, "Interrupted: what was seen until then is no plan.")
+		return exitInterrupted
 	case err != nil:
 		fmt.Fprintf(c.stderr, "shadowaudit plan: %v\n", err)
 		return exitError

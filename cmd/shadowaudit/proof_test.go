@@ -42,7 +42,7 @@ type build struct {
 
 func (b build) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
-	time.Sleep(service(r.RequestURI))
+	time.Sleep(serviceTime(r.RequestURI))
 	answer := httptest.NewRecorder()
 	demo.Shop{}.ServeHTTP(answer, r)
 	var doc map[string]any
@@ -68,10 +68,10 @@ func (b build) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Write(body)
 }
 
-// service is how long a request takes beside the shop's own 2 to 6 ms: what it
+// serviceTime is how long a request takes beside the shop's own 2 to 6 ms: what it
 // asks for counts most (log-normal), chance adds 15 %, and one in a hundred
 // waits for something else.
-func service(uri string) time.Duration {
+func serviceTime(uri string) time.Duration {
 	h := fnv.New64a()
 	h.Write([]byte(uri))
 	request := rand.New(rand.NewPCG(h.Sum64(), 1)).NormFloat64()
@@ -88,7 +88,10 @@ func orders(t *testing.T, n int) (spec string) {
 	start := time.Date(2026, 11, 20, 9, 0, 0, 0, time.UTC)
 	var out bytes.Buffer
 	for i := range n {
-		fmt.Fprintf(&out, "1 %024x %d 0\nGET /api/orders/%d HTTP/1.1\r\nHost: shop.example\r\n\r\n\n🐵🙈🙉\n", i+1, start.Add(time.Duration(i)*time.Millisecond).UnixNano(), 1000+i*7919%5000)
+		const address = "1f900a000009" // port and address of the server's side
+		client := 50000 + i%100        // its port: one of a hundred connections
+		fmt.Fprintf(&out, "1 %04x%s%08x %d 0\nGET /api/orders/%d HTTP/1.1\r\nHost: shop.example\r\n\r\n\n🐵🙈🙉\n",
+			client, address, i+1, start.Add(time.Duration(i)*time.Millisecond).UnixNano(), 1000+i*7919%5000)
 	}
 	return writeAudit(t, out.Bytes(), `
   replay {
@@ -208,7 +211,7 @@ func TestRealEqualBuilds(t *testing.T) {
 	const pairs = 400
 	runs := 6
 	if *full {
-		runs = 40
+		runs = 100
 	}
 	c := verdicts(t, "A/A", build{}, pairs, runs)
 	if failed := float64(c["audit"][result.Fail]); stat.AtLeast(failed, float64(runs), 0.05) < 0.001 {
@@ -225,7 +228,7 @@ func TestRealRegressions(t *testing.T) {
 	const pairs = 2000
 	runs := 1
 	if *full {
-		runs = 8
+		runs = 12
 	}
 	if c := verdicts(t, "a field wrong in 1%", build{wrong: 0.01}, pairs, runs); c["behaviour"][result.Fail] < runs {
 		t.Errorf("a wrong field was found in %d of %d runs", c["behaviour"][result.Fail], runs)
@@ -395,7 +398,7 @@ func TestRealScrubbingBreaksNothing(t *testing.T) {
 			t.Fatalf("request %s is answered with %d as it was recorded", number, status)
 		}
 	}
-	const rounds = 5 // with another key for pseudonyms each
+	const rounds = 8 // with another key for pseudonyms each
 	var replayed, broken, hits int64
 	for seed := range rounds {
 		got, a := run(scrubbed, seed+1)

@@ -32,10 +32,16 @@ Flags:
                         PATH of - is stdout; repeat for more
   --bundle FILE         write what was found to a file, for shadowaudit report
                         and shadowaudit accept
+  --recipient KEY       encrypt the bundle for this age recipient, age1...; repeat
+                        for more
+  --recipients-file FILE
+                        encrypt the bundle for the recipients in this file
   --for DURATION        listen to a live source for this long, as in 90s or 10m
   --count N             send at most N requests in each audit
   --self-test           break the candidate's answers on purpose, and say which
                         gates would have noticed
+  --minimize            send the example of each difference again, in parts, to find
+                        the smallest request that shows it; safe methods only
   --calibrate           compare the baseline with itself first: where a gate fails
                         then, this machine cannot judge latencies
   --seed N              decides samples and which side is asked first (default 1)
@@ -71,11 +77,13 @@ type runFlags struct {
 	only    values
 	reports values
 	bundle  string
+	to      values // who can read the bundle; nobody named: everybody
+	toFiles values
 	budget  engine.Budget
 	access  engine.Access
 	seed    uint64
 
-	selfTest, calibrate bool
+	selfTest, calibrate, minimize bool
 
 	color    string
 	progress string
@@ -94,8 +102,11 @@ func runCommand(ctx context.Context, args []string, c *console) int {
 	fs.Var(&f.only, "only", "")
 	fs.Var(&f.reports, "report", "")
 	fs.StringVar(&f.bundle, "bundle", "", "")
+	fs.Var(&f.to, "recipient", "")
+	fs.Var(&f.toFiles, "recipients-file", "")
 	budgetFlags(fs, &f.budget)
 	fs.BoolVar(&f.selfTest, "self-test", false, "")
+	fs.BoolVar(&f.minimize, "minimize", false, "")
 	fs.BoolVar(&f.calibrate, "calibrate", false, "")
 	accessFlags(fs, &f.access)
 	fs.Uint64Var(&f.seed, "seed", 1, "")
@@ -220,7 +231,7 @@ func audit(ctx context.Context, plans []*plan.Plan, f *runFlags, c *console) (*r
 		}
 	}()
 	opts := engine.Options{
-		Version: version(), Seed: f.seed, Budget: f.budget, SelfTest: f.selfTest, Calibrate: f.calibrate,
+		Version: version(), Seed: f.seed, Budget: f.budget, SelfTest: f.selfTest, Calibrate: f.calibrate, Minimize: f.minimize,
 		Access: c.access(f.access, "run"), Hard: hard, Getenv: c.getenv, Observer: progress,
 	}
 	if len(f.only) > 0 {

@@ -20,6 +20,7 @@ import (
 var verdictCmds = map[string]func(*testscript.TestScript, bool, []string){
 	"fewer":     fewerCmd,
 	"sameas":    sameAsCmd,
+	"sent":      sentCmd,
 	"edit":      editCmd,
 	"reproduce": reproduceCmd,
 	"unpack":    unpackCmd,
@@ -35,6 +36,7 @@ var verdictCmds = map[string]func(*testscript.TestScript, bool, []string){
 //	gone        a status 404 in place of every 200, with other members
 //	status=N    every answer has this status
 //	picky=NAME  .total is wrong where the query has the parameter NAME
+//	long=N      .total is wrong where the query has at least N parameters
 func (s *service) verdictFaults(r *http.Request, doc map[string]any) (status int) {
 	status = http.StatusOK
 	for fault, value := range s.faults {
@@ -59,6 +61,10 @@ func (s *service) verdictFaults(r *http.Request, doc map[string]any) (status int
 			status, _ = strconv.Atoi(value)
 		case "picky":
 			if r.URL.Query().Has(value) {
+				doc["total"] = 1
+			}
+		case "long":
+			if n, _ := strconv.Atoi(value); len(r.URL.Query()) >= n {
 				doc["total"] = 1
 			}
 		}
@@ -99,6 +105,20 @@ func fewerCmd(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// sentCmd checks how many requests a service got: sent NAME LEAST MOST.
+func sentCmd(ts *testscript.TestScript, neg bool, args []string) {
+	s := ts.Value(services{}).(map[string]*service)[args[0]]
+	least, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	most, err := strconv.Atoi(args[2])
+	ts.Check(err)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.count < least || s.count > most {
+		ts.Fatalf("%s got %d requests", args[0], s.count)
+	}
+}
+
 // sameAsCmd sets a variable to a value in a JSON file: sameas NAME FILE
 // path.to.value.
 func sameAsCmd(ts *testscript.TestScript, neg bool, args []string) {
@@ -122,7 +142,7 @@ func editCmd(ts *testscript.TestScript, neg bool, args []string) {
 
 // unpackCmd writes the document in a bundle to a file: unpack BUNDLE FILE.
 func unpackCmd(ts *testscript.TestScript, neg bool, args []string) {
-	run, err := bundle.Read(ts.MkAbs(args[0]))
+	run, err := bundle.Read(ts.MkAbs(args[0]), nil)
 	ts.Check(err)
 	f, err := os.Create(ts.MkAbs(args[1]))
 	ts.Check(err)
@@ -137,7 +157,7 @@ func reproduceCmd(ts *testscript.TestScript, neg bool, args []string) {
 	if _, err := exec.LookPath("curl"); err != nil {
 		return
 	}
-	lines := regexp.MustCompile(`(?m)^      again      (curl .*)$`).FindAllStringSubmatch(ts.ReadFile(args[0]), -1)
+	lines := regexp.MustCompile(`(?m)^      (?:again|smallest)   +(curl .*)$`).FindAllStringSubmatch(ts.ReadFile(args[0]), -1)
 	if len(lines) == 0 {
 		ts.Fatalf("%s says nowhere how to see it again", args[0])
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/shadowaudit/shadowaudit/engine/scrub"
 	"github.com/shadowaudit/shadowaudit/engine/source"
 	"github.com/shadowaudit/shadowaudit/engine/source/accesslog"
+	"github.com/shadowaudit/shadowaudit/engine/source/envoytap"
 	"github.com/shadowaudit/shadowaudit/engine/source/gor"
 	"github.com/shadowaudit/shadowaudit/engine/source/har"
 	"github.com/shadowaudit/shadowaudit/engine/source/mitm"
@@ -136,11 +137,17 @@ func kindOf(name string) (string, error) {
 	if !errors.Is(err, mitm.ErrNotFlows) {
 		return "", err
 	}
+	switch tap, err := envoytap.Is(name); {
+	case err != nil:
+		return "", err
+	case tap:
+		return "envoy_tap", nil
+	}
 	switch _, err = accesslog.Detect(name); {
 	case err == nil:
 		return "access_log", nil
 	case errors.Is(err, accesslog.ErrNotLog):
-		return "", fmt.Errorf("%s is %w", name, ErrUnknownKind)
+		return "", fmt.Errorf("%s is %w: a recording of GoReplay or of shadowaudit, a HAR file, a packet capture, flows of mitmproxy, traces of Envoy's tap filter, or an access log", name, ErrUnknownKind)
 	}
 	return "", err
 }

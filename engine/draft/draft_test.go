@@ -130,10 +130,16 @@ func TestQuote(t *testing.T) {
 
 func TestKindIsKnownByContent(t *testing.T) {
 	for path, want := range map[string]string{
-		"../../testdata/gor/r_0.gor":              "gor",
-		"../../testdata/har/browser.har":          "har",
-		"../../testdata/mitm/f.mitm":              "mitm",
-		"../../testdata/nginx/nginx_access.jsonl": "access_log",
+		"../../testdata/gor/r_0.gor":                                     "gor",
+		"../../testdata/har/browser.har":                                 "har",
+		"../../testdata/mitm/f.mitm":                                     "mitm",
+		"../../testdata/nginx/nginx_access.jsonl":                        "access_log",
+		"../source/envoytap/testdata/binary/*":                           "envoy_tap",
+		"../source/envoytap/testdata/binary_streamed_default_limit/*":    "envoy_tap",
+		"../source/envoytap/testdata/delimited_streamed_default_limit/*": "envoy_tap",
+		"../source/envoytap/testdata/json_default_limit/*":               "envoy_tap",
+		"../source/envoytap/testdata/json_streamed_default_limit/*":      "envoy_tap",
+		"../source/envoytap/testdata/json_string/*":                      "envoy_tap",
 	} {
 		if got, err := Kind([]string{path}); got != want || err != nil {
 			t.Errorf("%s: %q, %v", path, got, err)

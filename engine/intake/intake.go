@@ -104,7 +104,7 @@ type Intake struct {
 func Open(p *plan.Audit, opts Options) (*Intake, error) {
 	in := &Intake{plan: p, opts: opts}
 	var err error
-	cfg := scrub.Config{Key: opts.Key, Packs: p.Scrub.Packs, Rules: p.Scrub.Rules, Disabled: p.Scrub.Disabled, MaxBody: p.Scrub.MaxBody, InMemory: opts.InMemory}
+	cfg := scrub.Config{Key: opts.Key, Packs: p.Scrub.Packs, Rules: p.Scrub.Rules, Disabled: p.Scrub.Disabled, MaxBody: p.Scrub.MaxBody, Canaries: p.Scrub.Canaries, InMemory: opts.InMemory}
 	if in.scrubber, err = scrub.New(cfg); err != nil {
 		return nil, fmt.Errorf("scrub: %w", err)
 	}

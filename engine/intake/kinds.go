@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/shadowaudit/shadowaudit/engine/access"
 	"github.com/shadowaudit/shadowaudit/engine/plan"
 	"github.com/shadowaudit/shadowaudit/engine/source"
 	"github.com/shadowaudit/shadowaudit/engine/source/accesslog"
@@ -54,9 +55,7 @@ var kinds = map[string]func(s *plan.Source, e environment) (source.Source, error
 	"envoy_tap": func(s *plan.Source, _ environment) (source.Source, error) {
 		return envoytap.Open(envoytap.Config{Name: s.Name, Paths: s.Paths})
 	},
-	"mirror": func(s *plan.Source, _ environment) (source.Source, error) {
-		return mirror.Open(mirror.Config{Name: s.Name, Listen: s.Listen})
-	},
+	"mirror": openMirror,
 	"gor_tcp": func(s *plan.Source, _ environment) (source.Source, error) {
 		return gortcp.Open(gortcp.Config{Name: s.Name, Listen: s.Listen, CertFile: s.CertFile, KeyFile: s.KeyFile})
 	},
@@ -98,6 +97,17 @@ func openSource(s *plan.Source, e environment) (source.Source, error) {
 		return nil, errors.New("there is no such kind of source")
 	}
 	return open(s, e)
+}
+
+func openMirror(s *plan.Source, e environment) (source.Source, error) {
+	if s.AccessLog != "" {
+		// A log that grows, or is not there yet, has nothing to know it by.
+		if err := e.access.Note(access.Open, s.AccessLog, "followed"); err != nil {
+			return nil, fmt.Errorf("read %s: %w", s.AccessLog, err)
+		}
+	}
+	log := mirror.Log{Path: s.AccessLog, Format: accesslog.Format(s.Format), Fields: s.Fields}
+	return mirror.Open(mirror.Config{Name: s.Name, Listen: s.Listen, Log: log})
 }
 
 func openKafka(s *plan.Source, e environment) (source.Source, error) {

@@ -16,6 +16,7 @@ import (
 const (
 	maxListed  = 1000 // differences in Findings
 	maxTracked = 8192 // differences kept while pairs arrive; up to twice as many between two clean-ups
+	maxRepros  = 256  // differences whose example can be seen again, for that takes up to 32 KiB of each
 	maxShown   = 240  // bytes of a value in Findings
 )
 
@@ -44,6 +45,7 @@ type differences struct {
 	last   *diffKey             // nothing behind it is tracked any more
 	seen   map[diffKey]struct{} // of the pair at hand
 	count  int64                // differences of all pairs
+	repros int                  // groups whose example can be seen again
 }
 
 type diffKey struct {
@@ -60,7 +62,9 @@ func (k diffKey) clone() diffKey {
 
 type diffGroup struct {
 	pairs               int64
-	seq                 int64 // of the example
+	seq                 int64  // of the example
+	which               uint64 // sum over the pairs; groups with the same pairs have the same
+	from, to            string // classes of the values of the example
 	baseline, candidate string
 	example             result.Example
 }
@@ -108,6 +112,9 @@ func (d *differences) add(p *Pair) {
 	if len(d.groups) > 2*maxTracked {
 		d.trim()
 	}
+	if d.repros > 2*maxRepros {
+		d.trimRepros()
+	}
 }
 
 func (d *differences) addOne(p *Pair, i int, key diffKey) {
@@ -120,14 +127,21 @@ func (d *differences) addOne(p *Pair, i int, key diffKey) {
 		d.groups[key.clone()] = g
 	}
 	g.pairs++
+	g.which += number(p.Seq)
 	if p.Seq >= g.seq {
 		return
 	}
 	g.seq = p.Seq
+	g.from, g.to = p.Differences[i].From, p.Differences[i].To
+	had := g.example.Repro != nil
 	g.example = result.Example{Seq: p.Seq}
 	if p.Example != nil {
 		g.example = p.Example()
 	}
+	if key.ignoredBy != "" {
+		g.example.Repro = nil // what does not count is not looked into
+	}
+	d.repros += int(one(g.example.Repro != nil) - one(had))
 	if p.Values != nil {
 		baseline, candidate := p.Values(i)
 		g.baseline, g.candidate = cut(baseline), cut(candidate)
@@ -146,12 +160,33 @@ func (d *differences) trim() {
 	}
 }
 
+// trimRepros keeps what it takes to see an example again for the first maxRepros
+// groups. As with trim, a group that is behind so many others stays there.
+func (d *differences) trimRepros() {
+	keys := slices.SortedFunc(maps.Keys(d.groups), compareKeys)
+	for _, key := range keys[min(len(keys), maxRepros):] {
+		d.groups[key].example.Repro = nil
+	}
+	d.repros = min(d.repros, maxRepros)
+}
+
+// number turns the number of a pair into 64 bits (SplitMix64), so that sums of
+// different pairs differ.
+func number(seq int64) uint64 {
+	z := uint64(seq+1) * 0x9e3779b97f4a7c15
+	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
+	z = (z ^ z>>27) * 0x94d049bb133111eb
+	return z ^ z>>31
+}
+
 // list gives the differences, the ones that count first, then by the number of
 // pairs that show them, and how many occurrences of others it leaves out.
 // compared has the number of compared pairs of each endpoint, and noise says
 // which differences mean nothing.
 func (d *differences) list(compared map[string]int64, noise func(diffKey) bool) (diffs []result.Diff, leftOut int64) {
 	d.trim()
+	d.trimRepros()
+	which := map[string]uint64{} // of those that count, by fingerprint
 	for key, g := range d.groups {
 		diff := result.Diff{
 			Fingerprint: Fingerprint(key.endpoint, key.path, key.kind),
@@ -163,9 +198,14 @@ func (d *differences) list(compared map[string]int64, noise func(diffKey) bool) 
 			Candidate:   g.candidate,
 			Example:     g.example,
 			IgnoredBy:   key.ignoredBy,
+			From:        g.from,
+			To:          g.to,
 		}
 		if noise(key) {
-			diff.IgnoredBy = ByNoise
+			diff.IgnoredBy, diff.Example.Repro = ByNoise, nil
+		}
+		if diff.IgnoredBy == "" {
+			which[diff.Fingerprint] = g.which
 		}
 		if n := compared[key.endpoint]; n > 0 {
 			diff.Share = float64(g.pairs) / float64(n)
@@ -183,6 +223,7 @@ func (d *differences) list(compared map[string]int64, noise func(diffKey) bool) 
 		)
 	})
 	diffs = diffs[:min(len(diffs), maxListed)]
+	together(diffs, which)
 	leftOut = d.count
 	for _, diff := range diffs {
 		leftOut -= diff.Pairs

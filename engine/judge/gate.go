@@ -31,8 +31,8 @@ func compile(g Gate, cohorts []string) (*gate, error) {
 		return nil, fmt.Errorf("%s has no value at the baseline that max_increase could compare with", g.Metric)
 	}
 	for _, l := range []*Limit{g.Max, g.Min, g.MaxIncrease} {
-		if l != nil && (math.IsNaN(l.Value) || math.IsInf(l.Value, 0)) {
-			return nil, errors.New("a limit is not a number")
+		if err := l.check(); err != nil {
+			return nil, err
 		}
 	}
 	for i, name := range g.Per {
@@ -61,6 +61,19 @@ func compile(g Gate, cohorts []string) (*gate, error) {
 	c := &gate{Gate: g, info: info}
 	c.limitText = strings.Join(c.limits(), ", ")
 	return c, nil
+}
+
+// check says why nothing can be held to a limit. No limit is no mistake.
+func (l *Limit) check() error {
+	switch {
+	case l == nil:
+		return nil
+	case math.IsNaN(l.Value) || math.IsInf(l.Value, 0):
+		return errors.New("a limit is not a number")
+	case l.Relative && l.Value <= -1:
+		return errors.New("a limit takes off all of the baseline's value")
+	}
+	return nil
 }
 
 // limits gives the limits as the spec has them: "max 250ms".

@@ -142,6 +142,7 @@ type Diff struct {
 	Path      string
 	Kind      result.DiffKind
 	IgnoredBy string // the rule that excuses it, "ignore .body.etag"; "" when it counts
+	From, To  string // classes of the two values, of a few fixed texts: "number"
 }
 
 // whole reports whether d stands for all of a response or of its body, which
@@ -204,10 +205,13 @@ func New(cfg Config, cohorts []string) (*Judge, error) {
 }
 
 func tolerance(v float64) float64 {
-	if v == 0 {
+	switch {
+	case v == 0:
 		return DefaultTolerance
+	case v > 0:
+		return v
 	}
-	return max(v, 0)
+	return 0 // what is not a number tolerates nothing either
 }
 
 // Add takes in a pair. It keeps nothing of p but strings.

@@ -21,10 +21,13 @@ import (
 // requests at which only one of the two does, Holm's correction for the number
 // of noisy fields included. That is decided for the field, not for the request,
 // so no request excuses itself. A field in which the baseline never differs from
-// itself is not noisy, and a single difference counts. So does one of another
-// kind: a noisy value does not excuse a missing one. Where only a few requests
-// of an endpoint were sent to the baseline twice, a noisy field may pass for a
-// steady one; a gate that would fail by nothing else is inconclusive.
+// itself is not noisy, and a single difference counts. That finds a fault in one
+// request, and it has a price: of equal builds with a field so seldom noisy that
+// it is expected about once in a run, about one audit in five fails. A difference
+// of another kind counts as well: a noisy value does not excuse a missing one.
+// Where only a few requests of an endpoint were sent to the baseline twice, a
+// noisy field may pass for a steady one; a gate that would fail by nothing else
+// is inconclusive.
 type Noise struct {
 	Probing    bool    // some pairs are Probed
 	Confidence float64 // that a noisy field is not blamed for nothing; 0: DefaultNoiseConfidence

@@ -97,18 +97,15 @@ func more(have, need, effect float64) float64 {
 // quantile holds a quantile to max or min. A quantile is over a limit when more
 // than its share of the requests are, so it is judged as a share.
 func (g *gate) quantile(l *Limit, s *scored) trial {
-	times := s.group.alone
+	times, least := s.group.alone, l == g.Min
 	x := make([]float64, len(times.values))
 	for i, v := range times.values {
-		if over(float64(v), l.Value) {
+		if least && !over(l.Value, float64(v)) || !least && over(float64(v), l.Value) {
 			x[i] = 1
 		}
 	}
 	q := float64(g.info.permille) / 1000
-	t := g.rate(1-q, false, x, times.clusters)
-	if l == g.Min {
-		t.p, t.within = 1, s.value >= l.Value && t.p <= 1-g.Confidence
-	}
+	t := g.rate(1-q, least, x, times.clusters)
 	sorted := s.group.unpaired
 	if len(sorted) == 0 {
 		sorted = s.group.candidate

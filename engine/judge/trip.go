@@ -1,6 +1,7 @@
 package judge
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -69,6 +70,9 @@ func newAbort(a Abort, probing bool) (*abort, error) {
 		return nil, errors.New("it needs one limit: max or max_increase")
 	case a.MaxIncrease != nil && !info.Paired:
 		return nil, errors.New("it has no value at the baseline that max_increase could compare with")
+	}
+	if err := cmp.Or(a.Max, a.MaxIncrease).check(); err != nil {
+		return nil, err
 	}
 	if a.Confidence == 0 {
 		a.Confidence = DefaultAbortConfidence

@@ -81,14 +81,15 @@ type Source struct {
 	Fields map[string]string `json:"fields,omitempty"` // of its lines, where it is json
 	Ports  []int             `json:"ports,omitempty"`  // of the servers, in captured packets
 
-	Live     bool   `json:"live,omitempty"`   // has no end of its own
-	Listen   string `json:"listen,omitempty"` // "host:port", or "unix:" and a path
-	Device   string `json:"device,omitempty"`
-	VNIs     []int  `json:"vnis,omitempty"`
-	Upstream string `json:"upstream,omitempty"`
-	CertFile string `json:"-"`
-	KeyFile  string `json:"-"`
-	Bus      *Bus   `json:"bus,omitempty"` // of a kafka or nats source
+	Live      bool   `json:"live,omitempty"`   // has no end of its own
+	Listen    string `json:"listen,omitempty"` // "host:port", or "unix:" and a path
+	Device    string `json:"device,omitempty"`
+	VNIs      []int  `json:"vnis,omitempty"`
+	Upstream  string `json:"upstream,omitempty"`
+	AccessLog string `json:"-"` // of a mirror: of the proxy that mirrors, to be followed
+	CertFile  string `json:"-"`
+	KeyFile   string `json:"-"`
+	Bus       *Bus   `json:"bus,omitempty"` // of a kafka or nats source
 
 	MaxLoss float64        `json:"max_loss"` // share of the traffic
 	Strict  bool           `json:"strict"`   // max_loss is the user's own: everything that may be a loss counts
@@ -123,12 +124,14 @@ func (s Source) String() string { return s.Kind + "." + s.Name }
 // Scrub is how an audit de-identifies. The key is not part of a plan; only the
 // name of the environment variable that holds it is.
 type Scrub struct {
-	Name     string       `json:"-"` // of the block; "": the audit names none
-	KeyEnv   string       `json:"key_env,omitempty"`
-	Packs    []string     `json:"packs,omitempty"` // nil: all default packs
-	Rules    []scrub.Rule `json:"rules,omitempty"`
-	MaxBody  int          `json:"max_body,omitempty"`
-	Disabled string       `json:"disabled,omitempty"` // the reason given for scrub = none
+	Name       string       `json:"-"` // of the block; "": the audit names none
+	KeyEnv     string       `json:"key_env,omitempty"`
+	Packs      []string     `json:"packs,omitempty"` // nil: all default packs
+	Rules      []scrub.Rule `json:"rules,omitempty"`
+	MaxBody    int          `json:"max_body,omitempty"`
+	MaxDropped *float64     `json:"max_dropped,omitempty"` // share of the exchanges; nil: no bound
+	Canaries   []string     `json:"canaries,omitempty"`
+	Disabled   string       `json:"disabled,omitempty"` // the reason given for scrub = none
 }
 
 // Target is one side of an audit.
@@ -306,6 +309,7 @@ func compileSource(spec *lang.Spec, s *lang.Source) Source {
 	out.Ports = s.Ports.Value
 	out.Live, out.Listen, out.Device, out.VNIs = s.Live(), s.Listen.Value, s.Device.Value, s.VNIs.Value
 	out.Upstream, out.CertFile, out.KeyFile = s.Upstream.Value, s.CertFile.Value, s.KeyFile.Value
+	out.AccessLog = s.AccessLog.Value
 	out.MaxLoss, out.Strict, out.LossIs = s.MaxLoss.Value, s.MaxLoss.Set, result.Inconclusive
 	if s.OnLoss.Value == "fail" {
 		out.LossIs = result.Fail
@@ -364,7 +368,10 @@ func compileScrub(a *lang.Audit) Scrub {
 	if a.Scrub == nil {
 		return Scrub{}
 	}
-	out := Scrub{Name: a.Scrub.Name, KeyEnv: a.Scrub.KeyEnv.Value, MaxBody: int(a.Scrub.MaxBody.Value)}
+	out := Scrub{Name: a.Scrub.Name, KeyEnv: a.Scrub.KeyEnv.Value, MaxBody: int(a.Scrub.MaxBody.Value), Canaries: a.Scrub.Canaries.Value}
+	if d := a.Scrub.MaxDropped; d.Set {
+		out.MaxDropped = &d.Value
+	}
 	if a.Scrub.Packs.Set {
 		out.Packs = a.Scrub.Packs.Value
 	}

@@ -59,14 +59,20 @@ func settingsOf(spec *lang.Spec, a *lang.Audit) []Setting {
 	s := &settings{spec: spec, list: []Setting{}}
 	add(s, "source.path", a.Source.Paths, s.paths)
 	add(s, "source.hosts", a.Source.Hosts, quoted)
-	add(s, "source.format", a.Source.Format, same)
-	add(s, "source.fields", a.Source.Fields, logFields)
+	prefix := "source."
+	if a.Source.AccessLog.Set {
+		add(s, "source.access_log", a.Source.AccessLog, s.path)
+		prefix = "source.access_log_"
+	}
+	add(s, prefix+"format", a.Source.Format, same)
+	add(s, prefix+"fields", a.Source.Fields, logFields)
 	add(s, "source.ports", a.Source.Ports, numbers)
 	sourceSettings(s, a.Source)
 	if c := a.Scrub; c != nil {
 		add(s, "scrub.packs", c.Packs, quoted)
 		add(s, "scrub.key_env", c.KeyEnv, same)
 		add(s, "scrub.max_body", c.MaxBody, bytesText)
+		add(s, "scrub.max_dropped", c.MaxDropped, share)
 	}
 	add(s, "scrub_reason", a.ScrubReason, same)
 	if !a.Baseline.Recorded {

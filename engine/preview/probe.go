@@ -25,7 +25,7 @@ func newProbe(s *plan.Scrub) (*probe, error) {
 			rules[i].Action = scrub.Mask // so that it can be seen where it applies
 		}
 	}
-	scrubber, err := scrub.New(scrub.Config{Packs: s.Packs, Rules: rules, Disabled: s.Disabled, MaxBody: s.MaxBody})
+	scrubber, err := scrub.New(scrub.Config{Packs: s.Packs, Rules: rules, Disabled: s.Disabled, MaxBody: s.MaxBody, Canaries: s.Canaries})
 	if err != nil {
 		return nil, err
 	}

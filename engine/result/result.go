@@ -266,6 +266,7 @@ type Diff struct {
 	IgnoredBy   string   `json:"ignored_by"` // the rule that excuses it; "" when it counts
 	From        string   `json:"from"`       // class of the baseline's value in the example: "number"
 	To          string   `json:"to"`         // class of the candidate's
+	With        string   `json:"with"`       // fingerprint of the difference that shows in the very same pairs, of which this one is most likely a part; "": it stands for itself
 	State       string   `json:"state"`      // "new", "known" where it is accepted, "updated" where it was accepted with other classes; "" for ignored ones
 }
 
@@ -311,6 +312,7 @@ type Mutation struct {
 	Name     string   `json:"name"`
 	Doc      string   `json:"doc"`
 	Pairs    int64    `json:"pairs"`     // whose answer it changed
+	Excused  int64    `json:"excused"`   // of them, those in which a rule excuses the change
 	CaughtBy []string `json:"caught_by"` // gates that failed with it and not without
 	Verdict  Verdict  `json:"verdict"`   // of the gates with it
 }

@@ -112,7 +112,7 @@ func (w *worker) document(kind content.Kind, text []byte, at where) []byte {
 	switch {
 	case kind == content.JSON, kind == content.NDJSON:
 		return w.jsonBody(text, at, kind == content.NDJSON)
-	case at.key != nil && w.judgeAt(&at, string(text)).action != "": // a part whose name says what it is
+	case at.key != nil && w.judgeAt(&at, string(text)).named(): // a part whose name says what it is
 		if out, ok := w.guessJSON(text, at); ok {
 			return out
 		}
@@ -182,7 +182,7 @@ func (w *worker) events(s string, at where) string {
 	for i := 0; s != ""; {
 		line, rest := nextLine(s)
 		if !isData(line) {
-			b.WriteString(w.prose(line))
+			b.WriteString(w.eventLine(line))
 			s = rest
 			continue
 		}
@@ -211,6 +211,18 @@ func (w *worker) events(s string, at where) string {
 		}
 	}
 	return b.String()
+}
+
+// eventLine scrubs a line of an event that is none of its data. What is said by
+// event and retry is the kind of event and a time.
+func (w *worker) eventLine(line string) string {
+	text := strings.TrimRight(line, "\r\n")
+	name, value, ok := strings.Cut(text, ":")
+	if !w.s.strict || !ok || name == "event" || name == "retry" {
+		return w.prose(line)
+	}
+	bare := strings.TrimPrefix(value, " ")
+	return name + ":" + value[:len(value)-len(bare)] + w.free(bare) + line[len(text):]
 }
 
 func (w *worker) eventData(data string, at where) string {

@@ -1,11 +1,8 @@
 package scrub
 
-import (
-	"slices"
-	"strings"
-)
+import "strings"
 
-// class is what a value is: it decides the pack, the key and the generator.
+// class is what a value is: it decides the key and the generator.
 type class uint8
 
 const (
@@ -31,6 +28,15 @@ const (
 	device
 	location
 	special
+	date
+	born
+	age
+	coordinates
+	record
+	vehicle
+	personalURL
+	likeness
+	unlisted
 	other // named by a rule of the user, of no known class
 	numClasses
 )
@@ -38,67 +44,49 @@ const (
 // classRow is one class. Another class, another row.
 type classRow struct {
 	name      string
-	pack      string // "": always on
-	domain    class  // whose key it uses; none: its own
-	protected bool   // no exemption turns it off
-	remove    bool   // the value goes, no surrogate takes its place
+	domain    class // whose key it uses; none: its own
+	protected bool  // no exemption turns it off
+	remove    bool  // the value goes, no surrogate takes its place
 	canonical func(string) string
 	surrogate func(d *draws, original string) string
 	reserved  func(string) bool // recognises a surrogate; nil: cannot
 }
 
-const (
-	secretsPack = "secrets@1"
-	pciPack     = "pci@1"
-	gdprPack    = "gdpr@1"
-)
-
 // classes holds every class. Credentials of all kinds share a domain: the same
 // token is the same surrogate in a header, a cookie and a body.
 var classes = [numClasses]classRow{
-	none:       {name: "none", canonical: same, surrogate: letters},
-	credential: {name: "credential", pack: secretsPack, protected: true, canonical: same, surrogate: token},
-	cookie:     {name: "cookie", pack: secretsPack, domain: credential, protected: true, canonical: same, surrogate: token},
-	vendorKey:  {name: "vendor-key", pack: secretsPack, domain: credential, protected: true, canonical: same, surrogate: vendorToken},
-	webToken:   {name: "web-token", pack: secretsPack, domain: credential, protected: true, canonical: same, surrogate: jwtToken},
-	privateKey: {name: "private-key", pack: secretsPack, domain: credential, protected: true, canonical: same, surrogate: pemBlock},
-	cardCheck:  {name: "card-verification", pack: pciPack, protected: true, remove: true, canonical: same, surrogate: letters},
-	card:       {name: "card-number", pack: pciPack, canonical: alnumOnly, surrogate: cardNumber, reserved: isReservedCard},
-	iban:       {name: "iban", pack: pciPack, canonical: alnumOnly, surrogate: ibanNumber, reserved: isReservedIBAN},
-	bank:       {name: "bank-account", pack: pciPack, canonical: alnumOnly, surrogate: letters},
-	email:      {name: "email", pack: gdprPack, canonical: strings.ToLower, surrogate: emailAddress, reserved: isReservedEmail},
-	phone:      {name: "phone", pack: gdprPack, canonical: canonicalPhone, surrogate: phoneNumber, reserved: isReservedPhone},
-	name:       {name: "name", pack: gdprPack, canonical: folded, surrogate: letters},
-	username:   {name: "username", pack: gdprPack, canonical: folded, surrogate: letters},
-	address:    {name: "address", pack: gdprPack, canonical: folded, surrogate: letters},
-	birthDate:  {name: "birth-date", pack: gdprPack, canonical: same, surrogate: dayInYear},
-	ssn:        {name: "ssn", pack: gdprPack, canonical: digitsOnly, surrogate: ssnNumber, reserved: isReservedSSN},
-	nationalID: {name: "national-id", pack: gdprPack, canonical: alnumOnly, surrogate: nationalNumber},
-	ip:         {name: "ip", pack: gdprPack, canonical: canonicalIP, surrogate: ipAddress, reserved: isReservedIP},
-	device:     {name: "device", pack: gdprPack, canonical: folded, surrogate: deviceID, reserved: isReservedMAC},
-	location:   {name: "location", pack: gdprPack, canonical: same, surrogate: coordinate},
-	special:    {name: "special-category", pack: gdprPack, remove: true, canonical: same, surrogate: letters},
-	other:      {name: "other", canonical: same, surrogate: token},
-}
-
-// rule is the name under which hits are reported: "gdpr@1/email".
-func (r *classRow) rule() string {
-	if r.pack == "" {
-		return r.name
-	}
-	return r.pack + "/" + r.name
-}
-
-// PackNames lists the packs, sorted.
-func PackNames() []string {
-	var out []string
-	for i := range classes {
-		if p := classes[i].pack; p != "" && !slices.Contains(out, p) {
-			out = append(out, p)
-		}
-	}
-	slices.Sort(out)
-	return out
+	none:        {name: "none", canonical: same, surrogate: letters},
+	credential:  {name: "credential", protected: true, canonical: same, surrogate: token},
+	cookie:      {name: "cookie", domain: credential, protected: true, canonical: same, surrogate: token},
+	vendorKey:   {name: "vendor-key", domain: credential, protected: true, canonical: same, surrogate: vendorToken},
+	webToken:    {name: "web-token", domain: credential, protected: true, canonical: same, surrogate: jwtToken},
+	privateKey:  {name: "private-key", domain: credential, protected: true, canonical: same, surrogate: pemBlock},
+	cardCheck:   {name: "card-verification", protected: true, remove: true, canonical: same, surrogate: letters},
+	card:        {name: "card-number", canonical: alnumOnly, surrogate: cardNumber, reserved: isReservedCard},
+	iban:        {name: "iban", canonical: alnumOnly, surrogate: ibanNumber, reserved: isReservedIBAN},
+	bank:        {name: "bank-account", canonical: alnumOnly, surrogate: letters},
+	email:       {name: "email", canonical: strings.ToLower, surrogate: emailAddress, reserved: isReservedEmail},
+	phone:       {name: "phone", canonical: canonicalPhone, surrogate: phoneNumber, reserved: isReservedPhone},
+	name:        {name: "name", canonical: folded, surrogate: letters},
+	username:    {name: "username", canonical: folded, surrogate: letters},
+	address:     {name: "address", canonical: folded, surrogate: letters},
+	birthDate:   {name: "birth-date", canonical: same, surrogate: dayInYear},
+	ssn:         {name: "ssn", canonical: digitsOnly, surrogate: ssnNumber, reserved: isReservedSSN},
+	nationalID:  {name: "national-id", canonical: alnumOnly, surrogate: nationalNumber},
+	ip:          {name: "ip", canonical: canonicalIP, surrogate: ipAddress, reserved: isReservedIP},
+	device:      {name: "device", canonical: folded, surrogate: deviceID, reserved: isReservedMAC},
+	location:    {name: "location", canonical: same, surrogate: coordinate},
+	special:     {name: "special-category", remove: true, canonical: same, surrogate: letters},
+	date:        {name: "date", canonical: isoDay, surrogate: dayInYear},
+	born:        {name: "date-of-birth", canonical: isoDay, surrogate: birthDay},
+	age:         {name: "age", canonical: same, surrogate: oldAge, reserved: isOldAge},
+	coordinates: {name: "coordinates", canonical: same, surrogate: anywhere},
+	record:      {name: "record-number", canonical: folded, surrogate: letters},
+	vehicle:     {name: "vehicle", canonical: alnumOnly, surrogate: vehicleNumber, reserved: isReservedVIN},
+	personalURL: {name: "personal-url", canonical: same, surrogate: urlLetters},
+	likeness:    {name: "likeness", remove: true, canonical: same, surrogate: letters},
+	unlisted:    {name: "unlisted", canonical: same, surrogate: anyText},
+	other:       {name: "other", canonical: same, surrogate: token},
 }
 
 func same(s string) string { return s }

@@ -28,6 +28,9 @@ var detectors = []detector{
 	{ssn, func(t traits) bool { return t.digits >= 9 && t.has&hasDash != 0 }, findSSNs},
 	{nationalID, func(t traits) bool { return t.digits >= 7 && t.run >= 11 }, findNationalIDs},
 	{ip, func(t traits) bool { return t.has&hasColon != 0 }, findIPv6},
+	{vehicle, func(t traits) bool { return t.run >= 17 && t.digits >= 4 }, findVINs},
+	{record, func(t traits) bool { return t.run >= 11 && t.digits >= 5 }, findBeneficiaries},
+	{date, func(t traits) bool { return t.digits >= 8 && t.has&(hasDash|hasSlash) != 0 }, findDates},
 	{device, func(t traits) bool { return t.has&hasColon != 0 || t.has&hasDash != 0 && t.run >= 17 }, findMACs},
 }
 

@@ -168,3 +168,33 @@ func BenchmarkValid(b *testing.B) {
 		}
 	}
 }
+
+// What the finders of medical numbers find is in order and inside the text, and
+// what a strict pack makes of a document is one, without the value.
+func FuzzStrict(f *testing.F) {
+	for _, seed := range [][2]string{{"nick", "Zaphod"}, {"at", "2024-03-15T10:11:12Z"}, {"q", "query { user(name: \"Zaphod\") }"}, {"photo", "x"}, {"age", "3/14/2024"},
+		{"vin", "1HGCM82633A004352"}, {"mbi", "1EG4-TE5-MK73"}, {"a", "https://a.test/b?c=d"}, {"birthDate", "1931-02"}, {"reference", "Patient/1"}, {"a", "0/0/1900 1-"}} {
+		f.Add(seed[0], seed[1])
+	}
+	s := newScrubber(f, Config{Packs: []string{"strict@1"}})
+	f.Fuzz(func(t *testing.T, key, text string) {
+		for _, finder := range []func(string, []span) []span{findDates, findVINs, findBeneficiaries} {
+			end := 0
+			for _, sp := range finder(text, nil) {
+				if sp.start < end || sp.end <= sp.start || sp.end > len(text) {
+					t.Fatalf("%v of %q", sp, text)
+				}
+				end = sp.end
+			}
+		}
+		in := fmt.Sprintf(`{%s:%s,"other":%s}`, quoted(key), quoted(text), quoted("some "+canary+" here"))
+		x := post("application/json", in)
+		if err := s.Exchange(x); err != nil {
+			return
+		}
+		got := x.Request.Body.Bytes
+		if !parses(got) || bytes.Contains(got, []byte("quentin")) || bytes.Contains(got, []byte("some ")) {
+			t.Fatalf("%s became %s", in, got)
+		}
+	})
+}

@@ -142,6 +142,9 @@ func (w *worker) field(fieldName, value string) (out string, goes bool) {
 	case technical:
 		return w.found(w.s.certain, value), false
 	case madeUp:
+		if v := w.strictly(nil, value); v.action != "" {
+			return w.apply(v, nil, value), false
+		}
 		return w.found(w.s.madeUp, value), false
 	case linkField:
 		return w.linkValue(value), false
@@ -149,6 +152,11 @@ func (w *worker) field(fieldName, value string) (out string, goes bool) {
 		return w.addresses(value, row.class), false
 	case forwarded:
 		return w.forwarded(value), false
+	}
+	if v := (verdict{}); row.class == none && !isStandard(name) {
+		if v = w.strictly(k, value); v.action != "" {
+			return w.apply(v, k, value), false
+		}
 	}
 	return w.headerValue(row.class, k, value)
 }

@@ -82,13 +82,13 @@ func (a *where) quiet() bool {
 }
 
 func (w *worker) judgeAt(a *where, text string) verdict {
-	if v := w.judge(a.key, a.in, a.class, a.rule, text); v.action != "" || !a.link || a.key == nil {
+	if v := w.judge(a.key, a.in, a.class, a.rule, text); v.action != "" {
 		return v
 	}
-	if a.key.link != anyValue && a.key.link.admits(text) && w.s.enabled[credential] {
+	if a.link && a.key != nil && a.key.link != anyValue && a.key.link.admits(text) && w.s.enabled[credential] {
 		return verdict{Pseudonymize, credential, w.classHit(credential)}
 	}
-	return verdict{}
+	return w.strictly(a.key, text)
 }
 
 // frame is an open object or list.
@@ -475,8 +475,7 @@ func (w *worker) scalar(at *where, raw []byte) (with string, goes bool) {
 
 func (w *worker) jsonString(at *where, raw []byte) (with string, goes bool) {
 	inner := raw[1 : len(raw)-1]
-	quiet := at.quiet() && !at.link
-	quiet = quiet && w.literals == nil
+	quiet := at.quiet() && !at.link && w.literals == nil && !w.s.medical && !w.s.strict
 	if quiet && len(inner) < 6 { // shorter than anything that shows by its form
 		return "", false
 	}
@@ -497,7 +496,7 @@ func (w *worker) jsonString(at *where, raw []byte) (with string, goes bool) {
 }
 
 func (w *worker) jsonNumber(at *where, raw []byte) (with string, goes bool) {
-	if at.quiet() {
+	if at.quiet() && !w.s.strict {
 		if n := len(raw); n < 13 || n > 24 || at.key != nil && at.key.technical && n > 16 {
 			return "", false
 		}

@@ -1,6 +1,7 @@
 package scrub
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -18,6 +19,8 @@ type keyRow struct {
 	gate  gate   // what a value must look like; containers pass only without one
 	under scope  // only inside such a field
 	leaf  bool   // what is inside an object or list of that name is judged by itself
+
+	medical bool // only where a pack asks for the identifiers of patients
 }
 
 // scope is what a field says about the ones inside it.
@@ -28,6 +31,9 @@ const (
 	inPerson                   // directly inside somebody
 	inPostal                   // directly inside a postal address
 	inClaims                   // directly inside the claims of a web token
+	inHuman                    // directly inside a name in parts
+	inNumber                   // directly inside a number or an address with its system
+	inRecord                   // directly inside what is on record of a patient
 )
 
 // gate is a condition on the text of a value, for names with other meanings.
@@ -44,6 +50,10 @@ const (
 	decimals         // three decimals or more
 	subject          // who a token is for: not a UUID or a short number, which are ids like others
 	opaque           // not a word: a long value, or letters with digits
+	over89           // 90 and more
+	early            // a year of birth that tells of an age of 90 or more
+	webAddress       // an absolute URL, or one that begins with www
+	referenced       // Patient/123
 )
 
 func (g gate) admits(s string) bool {
@@ -65,6 +75,15 @@ func (g gate) admits(s string) bool {
 		return !isUUID(s) && (len(s) > 12 || !every(s, isDigit))
 	case opaque:
 		return longValue.admits(s) || isOpaque(s)
+	case over89:
+		return isOver89(s)
+	case early:
+		return len(s) == 4 && every(s, isDigit) && plausibleYear(s) && s < firstYear
+	case webAddress:
+		return strings.Contains(s, "://") || strings.HasPrefix(s, "www.")
+	case referenced:
+		i := strings.LastIndexByte(s, '/')
+		return i > 0 && i+1 < len(s) && strings.HasSuffix(s[:i], "Patient")
 	case decimals:
 		dot := strings.IndexByte(s, '.')
 		return dot >= 0 && len(s)-dot > 3
@@ -139,7 +158,7 @@ var keyRows = []keyRow{
 	{class: address, names: "address,addresses,line1,line2,line3,town,locality", exact: true},
 	{class: address, names: "city,place of birth,birth place,birthplace"},
 	{class: address, names: "zip", gate: fewDigits},
-	{class: none, names: "country,country code,type,kind", under: inPostal, exact: true},
+	{class: none, names: "country,country code,type,kind,system,use,rank,period", under: inPostal | inNumber | inHuman, exact: true},
 	{class: birthDate, names: "dob,date of birth,birth date,birthdate,birthday,birth day,geburtsdatum,date naissance"},
 	{class: ssn, names: "ssn,social security,social security number,social security no,itin"},
 	{class: nationalID, names: "passport,passport number,passport no,national id,national id number,national insurance number,nino,tax id,tax number,taxpayer id," +
@@ -166,6 +185,9 @@ var scopeRows = []struct {
 	{inPerson, "customer,user,contact,recipient,person,cardholder,patient,passenger,guest,employee,driver,owner,member,buyer,seller,sender,receiver," +
 		"beneficiary,traveler,traveller,subscriber,applicant,student,payer,payee,billing,shipping,billing details,billing address,shipping address," +
 		"shipping details,address,profile,account holder,author,assignee,attendee,spouse,child,shareholder"},
+	{inHuman, "name,names"},
+	{inNumber, "identifier,telecom"},
+	{inRecord, "encounter,visit,admission,claim,prescription,specimen,appointment,chart,medical record,episode,referral,subscriber,beneficiary,dependent"},
 	{inPostal, "address,postal address,home address,billing address,shipping address,mailing address,delivery address,residential address"},
 }
 
@@ -197,7 +219,7 @@ var mailedLinks = map[string]bool{"reset": true, "confirm": true, "confirmation"
 
 var keyTable = func() map[string][]keyRow {
 	table := map[string][]keyRow{}
-	for _, row := range keyRows {
+	for _, row := range slices.Concat(medicalRows, keyRows) { // of two rows for one name the first that holds decides
 		for n := range strings.SplitSeq(row.names, ",") {
 			table[n] = append(table[n], row)
 			if joined := strings.ReplaceAll(n, " ", ""); joined != n && len(joined) >= 5 {
@@ -216,9 +238,13 @@ type keyInfo struct {
 	link      gate // as a query or form parameter; anyValue: no rule
 	rule      int  // the rule of the user that names it, or -1
 	exposed   bool // the name itself may hold something
+	patient   bool // in a path, the number of a patient or of a record comes next
 	invites   bool // in a path, a secret of a mailed link comes next
 	names     bool // its value is the name of what stands beside it: {"name":"password","value":"..."}
 	named     bool // what stands beside it
+
+	full   string // its words, for strict packs
+	traits nameTraits
 
 	raw  string   // the name as JSON text, once it was met there
 	next *keyInfo // the name that stood behind it last
@@ -271,6 +297,10 @@ func (s *Scrubber) classify(name string) *keyInfo {
 		info.technical = technicalWords[words[len(words)-1]] || len(words) > 1 && technicalWords[strings.Join(words[len(words)-2:], "")]
 	}
 	s.match(info, words)
+	if s.strict {
+		info.full, info.traits = strings.Join(words, "_"), nameTraitsOf(words)
+	}
+	info.patient = s.medical && info.opens&(inPerson|inRecord) != 0
 	if trimmed := withoutNumber(words); info.rows[0] == nil && info.rows[1] == nil && trimmed != nil {
 		s.match(info, trimmed)
 	}
@@ -286,19 +316,24 @@ func (s *Scrubber) match(info *keyInfo, words []string) {
 		if info.opens == 0 {
 			info.opens = scopes[singular(ending)]
 		}
+		var met [len(decided)]bool
 		rows := keyTable[ending]
 		for j := range rows {
 			row, slot := &rows[j], 0
 			if row.under != 0 {
 				slot = 1
 			}
-			if decided[slot] || row.exact && !whole {
+			if decided[slot] || row.exact && !whole || row.medical && !s.medical {
 				continue
 			}
-			decided[slot] = true
+			met[slot] = true
 			if s.enabled[row.class] && (row.class != none || slot == 1) {
 				info.rows[slot] = row
 			}
+			decided[slot] = s.enabled[row.class]
+		}
+		for slot := range met {
+			decided[slot] = decided[slot] || met[slot]
 		}
 	}
 }
@@ -372,6 +407,10 @@ type verdict struct {
 	class  class
 	rule   int // index into hits
 }
+
+// named reports whether the place of a value, and not only a strict pack, decides
+// about it.
+func (v verdict) named() bool { return v.action != "" && v.class != unlisted }
 
 // judge decides about a leaf: card verification data first, then the user's
 // rule, then the packs.

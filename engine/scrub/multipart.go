@@ -91,11 +91,27 @@ func (w *worker) partHead(head string) string {
 	lines := strings.Split(head, "\r\n")
 	for i, l := range lines {
 		name, value, _ := strings.Cut(l, ":")
-		if out := w.plain(value); out != value {
+		if out := w.fileName(w.plain(value)); out != value {
 			lines[i] = name + ":" + out
 		}
 	}
 	return strings.Join(lines, "\r\n")
+}
+
+// fileName replaces the name of a file in the disposition of a part, if the pack
+// is strict; its suffix stays.
+func (w *worker) fileName(disposition string) string {
+	const mark = `filename="`
+	head, rest, found := strings.Cut(disposition, mark)
+	name, tail, closed := strings.Cut(rest, `"`)
+	if !w.s.strict || !found || !closed {
+		return disposition
+	}
+	base, suffix := name, ""
+	if dot := strings.LastIndexByte(name, '.'); dot > 0 {
+		base, suffix = name[:dot], name[dot:]
+	}
+	return head + mark + w.free(base) + suffix + `"` + tail
 }
 
 func (w *worker) partBody(h traffic.Header, body []byte, at where) []byte {

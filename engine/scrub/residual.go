@@ -83,10 +83,8 @@ func (r *residue) text(place, s string, counted bool) {
 }
 
 func (r *residue) plain(place, s string, counted bool) {
-	for _, c := range r.s.cfg.Canaries {
-		if strings.Contains(s, c) {
-			r.add(place, "canary")
-		}
+	if r.s.holdsCanary(s) {
+		r.add(place, canaryClass)
 	}
 	report := func(c class, start, end int) {
 		if v := s[start:end]; r.s.enabled[c] && !r.excused(c, v) {

@@ -10,13 +10,17 @@
 // prefixes) surrogates come from it, so that no candidate build can write to,
 // call or charge anybody real.
 //
+// What is looked for is a matter of packs, which are versioned: see PackNames.
+// Most name what goes; a strict one has everything go that nothing names as
+// harmless, and is opened by rules that keep.
+//
 // Scrubbing twice under one key is stable for what is recognised as a surrogate:
 // e-mail and IP addresses, telephone and card numbers, IBANs, social security
-// numbers and hardware addresses by their reserved realm, under any key; web
+// numbers, vehicles and hardware addresses by their reserved realm, under any key; web
 // tokens, private keys and credentials of sixteen characters or more by a seal,
 // under the same key. Surrogates of other classes (names, addresses, dates,
-// national numbers, accounts, short secrets) are replaced by other surrogates,
-// each original still by one and the same.
+// national numbers, accounts, records, short secrets, what is not listed) are
+// replaced by other surrogates, each original still by one and the same.
 //
 // An exchange that was scrubbed is looked at once more before it is passed on,
 // by code that knows no field names: see Scrubber.Residual. Values that were
@@ -56,7 +60,7 @@ const minKey = 32
 // Config says what a Scrubber does.
 type Config struct {
 	Key      []byte   // at least 32 bytes; nil: a key of this run, never stored
-	Packs    []string // of PackNames; nil: all of them
+	Packs    []string // of PackNames; nil: DefaultPacks
 	Rules    []Rule   // the user's, which come before the packs
 	Disabled string   // the reason given for scrub = none; "": scrubbing is on
 	MaxBody  int      // largest decoded body in bytes; 0: DefaultMaxBody
@@ -104,6 +108,9 @@ type Scrubber struct {
 	keys      [numClasses][]byte // derived, by domain
 	others    [numPurposes][]byte
 	enabled   [numClasses]bool
+	packOf    [numClasses]string // in whose name hits are counted; "": no pack
+	medical   bool               // the rows of field names that are medical hold, and so do forms of few digits
+	strict    bool               // what no row and no rule keeps is replaced
 
 	detectors  []detector // of the enabled packs
 	protectors []detector // of them, those that no exemption turns off
@@ -115,6 +122,9 @@ type Scrubber struct {
 	byHeader   map[string]int
 	byCookie   map[string]int
 	byQuery    map[string]int
+
+	canaries         []string // in lower case
+	canariesInBase64 []string
 
 	workers sync.Pool
 	sealers sync.Pool      // of hash.Hash: the HMAC of seals
@@ -138,6 +148,7 @@ func New(cfg Config) (*Scrubber, error) {
 	if err := s.setRules(); err != nil {
 		return nil, err
 	}
+	s.setCanaries()
 	s.hits = make([]atomic.Int64, len(cfg.Rules)+int(numClasses)+2)
 	s.sealers.New = func() any { return hmac.New(sha256.New, s.others[seals]) }
 	s.workers.New = func() any { return newWorker(s) }
@@ -146,7 +157,7 @@ func New(cfg Config) (*Scrubber, error) {
 
 func (s *Scrubber) setPacks() error {
 	if s.cfg.Packs == nil {
-		s.cfg.Packs = PackNames()
+		s.cfg.Packs = DefaultPacks()
 	}
 	if len(s.cfg.Packs) == 0 && len(s.cfg.Rules) == 0 && s.cfg.Disabled == "" {
 		return fmt.Errorf("scrub has neither packs nor rules: name a pack, or say scrub = none with a reason")
@@ -156,9 +167,17 @@ func (s *Scrubber) setPacks() error {
 			return fmt.Errorf("unknown scrub pack %q: the packs are %q", p, PackNames())
 		}
 	}
-	for c := range classes {
-		pack := classes[c].pack
-		s.enabled[c] = pack == "" || slices.Contains(s.cfg.Packs, pack)
+	s.enabled[none], s.enabled[other] = true, true
+	for _, p := range packs {
+		if !slices.Contains(s.cfg.Packs, p.name) {
+			continue
+		}
+		s.medical, s.strict = s.medical || p.medical, s.strict || p.strict
+		for _, c := range p.classes {
+			if s.enabled[c] = true; s.packOf[c] == "" {
+				s.packOf[c] = p.name
+			}
+		}
 	}
 	for _, d := range detectors {
 		if !s.enabled[d.class] {
@@ -284,7 +303,7 @@ var reasons = [...]string{
 	fault:        "scrubber fault",
 	unstable:     "body does not parse after scrubbing",
 	leftover:     "something personal is left after scrubbing",
-	canaryFound:  "a canary was found",
+	canaryFound:  CanaryReason,
 }
 
 // Exchange scrubs x in place. The slices of x are replaced, their elements are
@@ -452,7 +471,7 @@ func (s *Scrubber) ruleName(i int) string {
 		}
 		return "withheld response body"
 	default:
-		return classes[c].rule()
+		return s.classRule(c)
 	}
 }
 

@@ -92,6 +92,9 @@ func (w *worker) fresh(c class, s string) string {
 	if c == webToken {
 		return w.webToken(s)
 	}
+	if i := strings.LastIndexByte(s, '/'); c == record && i >= 0 && i+1 < len(s) { // a reference names the kind of record
+		return s[:i+1] + w.fresh(c, s[i+1:])
+	}
 	row, d := &classes[c], w.drawsOf(c)
 	d.seed(row.canonical(s))
 	for range attempts {
@@ -99,7 +102,7 @@ func (w *worker) fresh(c class, s string) string {
 		switch {
 		case sealing(c):
 			out = w.s.seal(out)
-		case c == bank && countDigits(s) >= 6 && every(s, func(b byte) bool { return b < 0x80 && !isLetter(b) }):
+		case (c == bank || c == record) && countDigits(s) >= 6 && every(s, func(b byte) bool { return b < 0x80 && !isLetter(b) }):
 			out = w.unique(c, s)
 		}
 		if out != s {
@@ -330,8 +333,10 @@ func isReservedCard(s string) bool {
 }
 
 // reservedBank begins the bank code of surrogates where it has digits; where it
-// has letters they are X: the end of the range, which registries leave to no bank
-// that takes deposits.
+// has letters they are X. Registries assign codes from the low end of the range
+// on, and none is known to have given its last ones to a bank that takes
+// deposits; but no registry promises that, as those of example domains and
+// addresses for documentation do.
 const reservedBank = "9999"
 
 // isReservedIBAN recognises a surrogate by its bank code.
@@ -556,6 +561,13 @@ func isReservedIP(s string) bool {
 // day and month cannot be told apart, the result is valid either way.
 func dayInYear(d *draws, s string) string {
 	digits := digitsOnly(s)
+	if len(s) == 7 && s[4] == '-' && len(digits) == 6 && plausibleYear(s[:4]) {
+		month := d.below(12) + 1
+		return s[:5] + string([]byte{byte('0' + month/10), byte('0' + month%10)})
+	}
+	if strings.Count(s, "/") == 2 && dateEnd(s, 0) == len(s) {
+		return slashedDay(d, s)
+	}
 	if len(digits) < 8 {
 		return letters(d, s)
 	}
@@ -573,6 +585,20 @@ func dayInYear(d *draws, s string) string {
 		return fill(s, two(month)+two(d.below(12)+1)+digits[4:8])
 	}
 	return letters(d, s)
+}
+
+// slashedDay draws day and month of a date like 3/14/2026, each as wide as it was.
+// Whichever comes first, the result is a date.
+func slashedDay(d *draws, s string) string {
+	parts := strings.Split(s, "/")
+	for i, p := range parts[:2] {
+		if n := d.below(12) + 1; len(p) == 2 {
+			parts[i] = string([]byte{byte('0' + n/10), byte('0' + n%10)})
+		} else {
+			parts[i] = string(d.from(numbers[1:]))
+		}
+	}
+	return strings.Join(parts, "/")
 }
 
 func plausibleYear(s string) bool {
@@ -627,13 +653,16 @@ func (w *worker) number(c class, raw string) string {
 		}
 		return "0"
 	}
+	if c == age {
+		return sign + w.surrogate(c, digits)
+	}
 	if every(digits, isDigit) {
 		out := w.surrogate(c, digits)
 		if len(out) == len(digits) && every(out, isDigit) && out[0] != '0' {
 			return sign + out
 		}
 	}
-	if dot := strings.IndexByte(digits, '.'); c == location && dot > 0 && dot+2 < len(digits) && !strings.ContainsAny(digits, "eE") {
+	if dot := strings.IndexByte(digits, '.'); (c == location || c == coordinates) && dot > 0 && dot+2 < len(digits) && !strings.ContainsAny(digits, "eE") {
 		return sign + w.surrogate(c, digits)
 	}
 	return sign + w.plainNumber(c, digits)

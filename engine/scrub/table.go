@@ -16,6 +16,7 @@ func (w *worker) table(s string, at where) string {
 	var b strings.Builder
 	b.Grow(len(s))
 	inside := at.inside()
+	headed := w.s.strict && w.isHead(s, sep)
 	for first, column := true, 0; s != ""; {
 		field, rest := nextField(s, sep)
 		place := where{rule: at.rule, places: nowhere}
@@ -26,7 +27,11 @@ func (w *worker) table(s string, at where) string {
 		case column < len(columns):
 			place = w.memberAt(inside, columns[column], []byte(names[column]))
 		}
-		b.WriteString(w.tableField(place, field, text, sep))
+		if first && headed {
+			b.WriteString(inField(w.plain(text), field, text, sep))
+		} else {
+			b.WriteString(inField(w.leaf(place, text), field, text, sep))
+		}
 		if s = rest; s == "" {
 			break
 		}
@@ -85,8 +90,27 @@ func fieldText(field string) string {
 	return strings.ReplaceAll(field[1:len(field)-1], `""`, `"`)
 }
 
-func (w *worker) tableField(at where, field, text string, sep byte) string {
-	out := w.leaf(at, text)
+// isHead reports whether the first row of a table has names: one of them is known,
+// and none is a number.
+func (w *worker) isHead(s string, sep byte) bool {
+	known := false
+	for {
+		field, rest := nextField(s, sep)
+		text := fieldText(field)
+		k := w.key([]byte(text))
+		known = known || k.says() || k.traits != nameTraits{}
+		if isNumeral(text) || k.exposed {
+			return false
+		}
+		if rest == "" || rest[0] != sep {
+			return known
+		}
+		s = rest[1:]
+	}
+}
+
+// inField writes what became of the text of a field as the field was written.
+func inField(out, field, text string, sep byte) string {
 	if out == text {
 		return field
 	}

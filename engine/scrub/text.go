@@ -34,7 +34,7 @@ func (w *worker) apply(v verdict, k *keyInfo, s string) string {
 		w.hit(v.rule)
 		return w.gone(s)
 	}
-	if k != nil && k.technical && len(s) > 16 && every(s, isDigit) {
+	if k != nil && k.technical && (len(s) > 16 && every(s, isDigit) || isDay(s)) { // versions of interfaces are days
 		return s
 	}
 	return w.plain(s)
@@ -49,6 +49,9 @@ func (w *worker) keyed(v verdict, s string) string {
 	}
 	if looksJSON(s) {
 		at := where{class: v.class, rule: -1, places: nowhere}
+		if v.class == unlisted { // what is inside has names of its own
+			at.class = none
+		}
 		if v.rule < len(w.s.cfg.Rules) {
 			at.rule = v.rule
 		}
@@ -74,7 +77,7 @@ func (w *worker) stand(c class, s string) string {
 
 func (w *worker) standFor(c class, s string) string {
 	spans := find(w.s.detectors, s, traitsOf(s), nil)
-	if len(spans) == 1 && spans[0].start == 0 && spans[0].end == len(s) {
+	if len(spans) == 1 && spans[0].start == 0 && spans[0].end == len(s) && c != born { // which looks like any date
 		return w.surrogate(spans[0].class, s)
 	}
 	if len(spans) == 0 || !mixes(c) {
@@ -101,7 +104,7 @@ func (w *worker) standFor(c class, s string) string {
 // "Jane Doe <jane@example.com>".
 func mixes(c class) bool {
 	switch c {
-	case email, phone, name, username, address, other:
+	case email, phone, name, username, address, unlisted, other:
 		return true
 	}
 	return false
@@ -158,7 +161,7 @@ func (w *worker) replaced(s string, spans []span) string {
 // and values inside the documents, URLs and encodings that the text is or holds.
 func (w *worker) plain(s string) string {
 	t := traitsOf(s)
-	if w.failed() || w.literals == nil && t.dull() && (s == "" || !opens([]byte(s[:1]))) {
+	if w.failed() || w.literals == nil && !w.s.medical && t.dull() && (s == "" || !opens([]byte(s[:1]))) {
 		return s
 	}
 	if looksJSON(s) {
@@ -569,7 +572,7 @@ func (m *markup) step() {
 	case strings.HasPrefix(m.rest, "<![CDATA["):
 		m.enclosed("<![CDATA[", "]]>", m.raw)
 	case strings.HasPrefix(m.rest, "<!--"):
-		m.enclosed("<!--", "-->", m.w.plain)
+		m.enclosed("<!--", "-->", m.w.free)
 	case strings.HasPrefix(m.rest, "<!"), strings.HasPrefix(m.rest, "<?"):
 		m.enclosed(m.rest[:2], ">", m.w.prose)
 	default:
@@ -745,7 +748,11 @@ func (m *markup) attributes(s string, label *keyInfo) {
 		}
 		at.key = k
 		m.out.WriteString(m.w.prose(s[:start]))
-		m.out.WriteString(m.encoded(at, s[start:end]))
+		if n := len(fieldsBefore); n > 0 && strings.HasPrefix(fieldsBefore[n-1], "xmlns") { // a namespace is part of the names
+			m.out.WriteString(m.w.prose(s[start:end]))
+		} else {
+			m.out.WriteString(m.encoded(at, s[start:end]))
+		}
 		s = s[end:]
 	}
 }

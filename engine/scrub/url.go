@@ -157,7 +157,11 @@ func (w *worker) segment(previous *keyInfo, segment string) string {
 func (w *worker) segmentValue(previous *keyInfo, raw string) string {
 	decoded := unescape(raw, false)
 	out := decoded
-	if c := segmentClass(previous, decoded); c != none {
+	c := segmentClass(previous, decoded)
+	if c == none && w.strictSegment(decoded, raw) {
+		c = unlisted
+	}
+	if c != none {
 		if out = w.stand(c, decoded); out != decoded {
 			w.hitClass(c)
 		}
@@ -180,6 +184,9 @@ func segmentClass(previous *keyInfo, s string) class {
 	if row == nil && previous.invites && len(s) >= 16 && countDigits(s) > 0 && !isUUID(s) {
 		return credential
 	}
+	if previous.patient && countDigits(s) > 0 && (row == nil || row.class == record) {
+		return record
+	}
 	if row == nil && previous.opens&inCard != 0 && countDigits(s) >= 12 {
 		return card
 	}
@@ -200,6 +207,8 @@ func segmentClass(previous *keyInfo, s string) class {
 			return row.class
 		}
 	case ip, email:
+		return row.class
+	case record, vehicle:
 		return row.class
 	case nationalID, device:
 		if countDigits(s) >= 5 {

@@ -63,10 +63,9 @@ func (w *worker) check(req *traffic.Request, resp *traffic.Response) (again []kn
 	}
 	r := residue{s: w.s, w: w, known: w.sweepFor(w.replacedValues)}
 	r.exchange(&traffic.Exchange{Request: *req, Response: resp})
-	for _, f := range r.found {
-		if f.Class == "canary" {
-			w.fail(canaryFound)
-		}
+	if slices.ContainsFunc(r.found, func(f Finding) bool { return f.Class == canaryClass }) {
+		w.fail(canaryFound)
+	} else if len(r.found) > 0 {
 		w.fail(leftover)
 	}
 	slices.Sort(r.again)

@@ -61,7 +61,7 @@ audit "shop" {
 
   gate "errors" {
     metric = errors.rate
-    max    = "0.1%"
+    max    = "0%"
     per    = [cohort.region]
   }
 

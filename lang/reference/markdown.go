@@ -170,9 +170,13 @@ func (m *markdown) packs() {
 	m.printf("## Scrub packs\n\n")
 	var rows [][]string
 	for _, k := range schema.Packs() {
-		rows = append(rows, []string{code(k.Name), cell(k.Doc)})
+		applies := "where it is named"
+		if k.Default {
+			applies = "by default"
+		}
+		rows = append(rows, []string{code(k.Name), applies, cell(k.Doc)})
 	}
-	m.table([]string{"pack", "what it finds"}, rows)
+	m.table([]string{"pack", "applies", "what it finds"}, rows)
 }
 
 func (m *markdown) documents() {

@@ -235,7 +235,11 @@ func (p *page) pack(k schema.Pack) {
 	p.printf("\n")
 	p.text(2, k.Doc)
 	p.printf("\n")
-	p.text(2, "All packs apply where a spec says nothing. The number is a version: what a pack finds changes only with it.")
+	applies := "It applies only where a spec names it. "
+	if k.Default {
+		applies = "It applies where a spec names no packs. "
+	}
+	p.text(2, applies+"The number is a version: what a pack finds changes only with it.")
 	p.example(fmt.Sprintf("scrub \"NAME\" {\n  packs = [%q]\n}", k.Name))
 }
 

@@ -55,6 +55,13 @@ source "mirror" "edge" {
   on_loss  = fail
 }
 
+source "mirror" "logged" {
+  listen            = "127.0.0.1:9902"
+  access_log        = "/var/log/nginx/shadow.log"
+  access_log_format = json
+  access_log_fields = { time = "ts", time_unit = "s", id = "trace", request = "request", status = "status", latency = "urt" }
+}
+
 source "gor_tcp" "live" {
   listen    = "0.0.0.0:28020"
   cert_file = "tls/server.pem"
@@ -115,8 +122,9 @@ source "access_log" "gateway" {
 }
 
 scrub "customer" {
-  packs   = ["secrets@1", "pci@1", "gdpr@1"]
-  key_env = "SHADOWAUDIT_SCRUB_KEY"
+  packs       = ["secrets@1", "pci@1", "gdpr@1"]
+  key_env     = "SHADOWAUDIT_SCRUB_KEY"
+  max_dropped = "1%"
 
   rule "order note" {
     jq     = [".body.note"]

@@ -98,8 +98,9 @@ type (
 		Doc    string `json:"doc"`
 	}
 	jsonPack struct {
-		Name string `json:"name"`
-		Doc  string `json:"doc"`
+		Name    string `json:"name"`
+		Default bool   `json:"default"`
+		Doc     string `json:"doc"`
 	}
 	jsonFunction struct {
 		Name  string `json:"name"`
@@ -142,7 +143,7 @@ func JSONFields() []Field {
 		{"arguments[].doc, example", "string", "What it does, and a value as a spec would have it."},
 		{"types", "list", "name, doc and example of the types."},
 		{"metrics", "list", "name and doc of the metrics, with the type of their limits, and whether lower or higher is better."},
-		{"packs", "list", "name and doc of the scrub packs."},
+		{"packs", "list", "name and doc of the scrub packs, and whether each applies where a spec names none."},
 		{"functions", "list", "name, usage and doc of the functions."},
 		{"documents", "list", "name, doc and fields of what expressions look at."},
 		{"diagnostic_codes", "list", "name and doc of the codes that diagnostics have."},

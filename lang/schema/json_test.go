@@ -6,6 +6,7 @@ import (
 	"flag"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -93,6 +94,21 @@ func TestPacksAgree(t *testing.T) {
 	}
 	if !slices.Equal(names, PackNames()) {
 		t.Errorf("%v are documented, there are %v", names, PackNames())
+	}
+}
+
+// The default of the argument is what the packs say of themselves.
+func TestDefaultPacksAgree(t *testing.T) {
+	var quoted []string
+	for _, p := range Packs() {
+		if p.Default {
+			quoted = append(quoted, strconv.Quote(p.Name))
+		}
+	}
+	for _, a := range scrub.Arguments {
+		if want := "[" + strings.Join(quoted, ", ") + "]"; a.Name == "packs" && a.Default != want {
+			t.Errorf("default %s, the packs say %s", a.Default, want)
+		}
 	}
 }
 

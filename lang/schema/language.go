@@ -30,8 +30,9 @@ func PackNames() []string { return slices.Clone(packs) }
 var (
 	timings     = []string{"recorded", "constant", "ramp", "unpaced"}
 	actions     = []string{"remove", "pseudonymize", "mask", "keep"}
-	packs       = []string{"secrets@1", "pci@1", "gdpr@1"}
+	packs       = []string{"secrets@1", "pci@1", "gdpr@1", "hipaa@1", "strict@1"}
 	logFormats  = []string{"combined", "nginx_json", "envoy", "alb", "cloudfront", "json"}
+	mirrorLogs  = []string{"nginx_json", "envoy", "json"}
 	logFields   = []string{"host", "id", "latency", "latency_unit", "method", "proto", "query", "referer", "request", "session", "status", "time", "time_is", "time_unit", "took", "uri", "user_agent"}
 	nameLabel   = Label{Name: "name", Doc: "An identifier, by which other blocks refer to it."}
 	titleLabel  = Label{Name: "name", Doc: "Free text, as reports show it.", Free: true}
@@ -194,8 +195,14 @@ var source = Block{
 		{Name: "envoy_tap", Doc: "Files that Envoy's tap filter writes, as JSON or protobuf, buffered or streamed.", Arguments: []Argument{
 			{Name: "path", Type: filePaths, Required: true, Example: `"taps/*.json"`, Doc: pathDoc},
 		}},
-		{Name: "mirror", Live: true, Doc: "Live: requests that a proxy mirrors, nginx, Envoy, Istio or any other. They are answered at once. A mirror has no responses, so the baseline is a target.", Arguments: []Argument{
+		{Name: "mirror", Live: true, Doc: "Live: requests that a proxy mirrors, nginx, Envoy, Istio or any other. They are answered at once. A mirror has no responses, unless access_log tells of them, so the baseline is a target.", Arguments: []Argument{
 			listen(`"127.0.0.1:9900"`, "Where the mirrored requests are sent."),
+			{Name: "access_log", Type: Type{Base: Path}, Example: `"/var/log/nginx/shadow.log"`,
+				Doc: "The access log of the proxy that mirrors, followed as it grows and through rotation. A mirrored request waits up to 5s for the line with its X-Request-Id, which tells the status of production's answer and its time. With it, baseline = recorded compares statuses, once compare ignores .body, which no log has. Lines of requests that were not mirrored are counted as responses without a request."},
+			{Name: "access_log_format", Type: Type{Base: Keyword}, Keywords: mirrorLogs, Example: "nginx_json",
+				Doc: "How the lines of access_log are written: nginx_json as objects with the names of nginx's variables, among them request_id, envoy in Envoy's default text or Istio's JSON, json as objects that access_log_fields describes."},
+			{Name: "access_log_fields", Type: Type{Base: String, Shape: Object, Key: String}, OneOf: logFields, Example: `{ time = "ts", id = "trace", method = "verb", uri = "path", status = "code" }`,
+				Doc: "With json: the name under which a line of access_log has each thing, as fields of a source of kind access_log says. id is required as well: without it nothing can be paired."},
 		}},
 		{Name: "gor_tcp", Live: true, Doc: "Live: what an unmodified GoReplay sends with --output-tcp.", Arguments: []Argument{
 			listen(`"127.0.0.1:28020"`, "Where GoReplay sends to."),
@@ -247,11 +254,15 @@ var scrub = Block{
 	Doc: "What is done to personal data and secrets before anything is replayed, stored or shown.",
 	Arguments: []Argument{
 		{Name: "packs", Type: stringsType, Default: `["secrets@1", "pci@1", "gdpr@1"]`, OneOf: packs, Example: `["secrets@1", "pci@1"]`,
-			Doc: "The sets of detectors to apply."},
+			Doc: "The sets of detectors to apply. A list replaces the default, so name all that are wanted."},
 		{Name: "key_env", Type: Type{Base: String}, Example: `"SHADOWAUDIT_SCRUB_KEY"`,
 			Doc: "The environment variable that holds the key for pseudonyms. The key itself never stands in a spec. Without it every run draws a new key, and the same person gets another pseudonym in every run."},
 		{Name: "max_body", Type: Type{Base: Size}, Default: `"8MiB"`, Example: `"16MiB"`,
 			Doc: "Bodies that are larger when decoded are not searched but dropped."},
+		{Name: "max_dropped", Type: Type{Base: Share}, Example: `"1%"`,
+			Doc: "The share of the exchanges that may be dropped because they cannot be scrubbed. With more the audit is an error. max_loss of the source counts them as well."},
+		{Name: "canaries", Type: stringsType, Example: `["marker-7f3c"]`,
+			Doc: "Texts of at least 8 characters that were planted in the traffic to see whether the scrubber takes them out: as somebody's name, say. An exchange in which one is still found after scrubbing is dropped, and counted under a reason of its own."},
 	},
 	Blocks: []Block{{
 		Type: "rule", Labels: []Label{titleLabel},

@@ -53,16 +53,19 @@ func (b Base) Doc() string {
 
 // Pack is a versioned set of detectors for personal data and secrets.
 type Pack struct {
-	Name string
-	Doc  string
+	Name    string
+	Default bool // applies where a spec names no packs
+	Doc     string
 }
 
-// Packs lists the scrub packs. All of them apply where a spec says nothing.
+// Packs lists the scrub packs.
 func Packs() []Pack {
 	return []Pack{
-		{"secrets@1", "Credentials: authorization fields, session cookies, passwords and tokens by the names of their fields, JSON web tokens, private keys, and the key formats of cloud and software vendors."},
-		{"pci@1", "Payment data: card numbers with a valid check digit, verification codes, IBANs, and bank accounts by the names of their fields."},
-		{"gdpr@1", "Personal data: names, e-mail and postal addresses, phone numbers, birth dates, national identity numbers, IP addresses, device ids, locations, and the special categories of article 9."},
+		{"secrets@1", true, "Credentials: authorization fields, session cookies, passwords and tokens by the names of their fields, JSON web tokens, private keys, and the key formats of cloud and software vendors."},
+		{"pci@1", true, "Payment data: card numbers with a valid check digit, verification codes, IBANs, and bank accounts by the names of their fields."},
+		{"gdpr@1", true, "Personal data: names, e-mail and postal addresses, phone numbers, birth dates, national identity numbers, IP addresses, device ids, locations, and the special categories of article 9."},
+		{"hipaa@1", false, "The identifiers of patients that Safe Harbor lists, 45 CFR 164.514(b)(2), by the names of their fields, FHIR's among them, and by their form: names; addresses, towns, counties, postal codes and coordinates; month and day of every date, the year stays, and years of birth before 1950 become 1950; ages above 89, which become 90; telephone and fax numbers, e-mail and IP addresses; social security, medical record, health plan, account, licence and certificate numbers; vehicles, devices and their serial numbers; URLs of persons. Biometric data and photographs are removed; binary bodies and files are dropped with every pack. Diagnoses and results stay. Credentials are the business of secrets@1, which is not part of it."},
+		{"strict@1", false, "All of the other packs, and everything that nothing allows: texts are replaced by others of the same shape, also parts of paths with a digit and header fields that are no standard ones. What stays: true, false and null; numbers, unless their field is personal or is named as an identifier is (id, number, ref), and those of 7 digits or more unless they count or measure; the short values of fields like status, type, currency, locale and method; the year of a date, and its time of day; names of fields, and the words of paths. A rule with action = keep allows more."},
 	}
 }
 

@@ -136,6 +136,7 @@ func auditSuite(a *result.Audit) suite {
 		verdict: a.Verdict,
 		kind:    kindOf(a.Verdict, "audit"),
 		message: cmp.Or(a.Reason, "the verdict is "+a.Verdict.String()),
+		out:     evidence(a),
 		origin:  a.Origin,
 	})
 	for i := range a.Gates {

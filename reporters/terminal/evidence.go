@@ -7,15 +7,55 @@ import (
 	"github.com/shadowaudit/shadowaudit/engine/result"
 )
 
-// again writes the line by which the example of a difference can be seen again.
+// again writes the line by which the example of a difference can be seen again,
+// or the smallest request that shows it.
 // It is one line, however long, since it is there to be copied.
 func (p *page) again(d *result.Diff) {
 	if d.Example.Repro == nil {
 		return
 	}
 	if line := d.Example.Repro.Curl(); line != "" && clean(line) == line {
-		p.out.WriteString(p.colors[faint].Sprint("      again      ") + line + "\n")
+		label := "      again      "
+		if d.Example.Repro.Minimal {
+			label = "      smallest   "
+		}
+		p.out.WriteString(p.colors[faint].Sprint(label) + line + "\n")
 	}
+}
+
+// byRoot parts the differences that stand for themselves from those that show in
+// the very same pairs as one of them, which are listed by its fingerprint.
+func byRoot(diffs []*result.Diff) (roots []*result.Diff, parts map[string][]*result.Diff) {
+	parts = map[string][]*result.Diff{}
+	for _, d := range diffs {
+		if d.With == "" {
+			roots = append(roots, d)
+		} else {
+			parts[d.With] = append(parts[d.With], d)
+		}
+	}
+	return roots, parts
+}
+
+// maxTogether is how many paths are named that differ together with another.
+const maxTogether = 5
+
+// together names what differs in the same pairs as the difference above.
+func (p *page) together(parts []*result.Diff) {
+	if len(parts) == 0 {
+		return
+	}
+	var paths []string
+	for _, d := range parts[:min(len(parts), maxTogether)] {
+		paths = append(paths, d.Path)
+	}
+	text := "and " + more(len(parts), "path") + " differ in the same pairs: " + strings.Join(paths, ", ")
+	if len(parts) == 1 {
+		text = "and 1 more path differs in the same pairs: " + paths[0]
+	} else if len(parts) > maxTogether {
+		text += ", ..."
+	}
+	p.text(6, text, faint)
 }
 
 // accepted says what became of the differences that somebody lets pass.
@@ -63,6 +103,10 @@ func (p *page) selfTest(s *result.SelfTest) {
 		case len(m.CaughtBy) == 0:
 			text, st = "NOT caught", bad
 		}
-		p.hanging(fmt.Sprintf("  %-14s", m.Name), fmt.Sprintf("%s: %s, %s", text, m.Doc, result.Plural(m.Pairs, "pair")), st)
+		pairs := result.Plural(m.Pairs, "pair")
+		if m.Excused > 0 && len(m.CaughtBy) == 0 {
+			pairs += ", in " + result.FormatCount(m.Excused) + " of which a rule excuses what differs"
+		}
+		p.hanging(fmt.Sprintf("  %-14s", m.Name), fmt.Sprintf("%s: %s, %s", text, m.Doc, pairs), st)
 	}
 }

@@ -341,9 +341,10 @@ func split(diffs []result.Diff) (counting, ignored []*result.Diff) {
 }
 
 func (p *page) counting(diffs []*result.Diff) {
+	roots, parts := byRoot(diffs)
 	byEndpoint := map[string][]*result.Diff{}
 	var order []string
-	for _, d := range diffs {
+	for _, d := range roots {
 		if byEndpoint[d.Endpoint] == nil {
 			order = append(order, d.Endpoint)
 		}
@@ -367,13 +368,17 @@ func (p *page) counting(diffs []*result.Diff) {
 			if i == 0 {
 				p.again(d)
 			}
+			p.together(parts[d.Fingerprint])
 		}
 	}
-	p.more(2, len(diffs)-shown, "difference")
+	p.more(2, len(roots)-shown, "difference")
 }
 
 func (p *page) difference(d *result.Diff) {
 	count := fmt.Sprintf("  %s in %s (%s)", d.Kind, result.Plural(d.Pairs, "pair"), result.FormatShare(d.Share, result.Digits))
+	if d.State == "updated" || d.State == "expired" {
+		count += ", " + d.State // it was accepted once, and counts all the same
+	}
 	path := shorten(clean(d.Path), max(p.width-4-columns(clean(count)), 12))
 	p.line(span{"    ", plain}, span{path, plain}, span{count, bad})
 	for _, side := range [][2]string{{"baseline   ", d.Baseline}, {"candidate  ", d.Candidate}} {

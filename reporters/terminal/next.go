@@ -57,6 +57,9 @@ func afterFail(a *result.Audit) []advice {
 		return []advice{{text: fmt.Sprintf("The candidate never gave a complete response: %s. Check that it answers at %s, then run again:", why, a.Candidate.URL)}}
 	case len(counting) > 0:
 		d := counting[0]
+		if roots, _ := byRoot(counting); len(roots) > 0 {
+			d = roots[0]
+		}
 		out = append(out, advice{text: fmt.Sprintf("Start at %s: %s differs in %s.", d.Endpoint, d.Path, result.Plural(d.Pairs, "pair"))})
 		out = append(out, about(d)...)
 	case len(a.Endpoints) > 0:

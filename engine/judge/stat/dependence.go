@@ -3,8 +3,9 @@ package stat
 import "math"
 
 // fewestClusters is the number of sessions from which on their differences say
-// how much sessions differ.
-const fewestClusters = 10
+// something of how much sessions differ. Two say little, and what is said is
+// raised accordingly. One says nothing: then neighbours are all there is.
+const fewestClusters = 2
 
 // DesignEffect says how many of these observations are worth one that stands
 // alone. Requests that follow each other share a garbage collection or a busy
@@ -35,6 +36,8 @@ func DesignEffect(x []float64, clusters []uint32, confidence float64) float64 {
 	if len(clusters) == len(x) {
 		bySession, n := clustered(x, mean, clusters)
 		if n >= fewestClusters && n < len(x) {
+			// Sums about a mean that they share vary too little, by one in n.
+			bySession *= float64(n) / float64(n-1)
 			effect = max(effect, bySession/alone*careful(float64(n-1), confidence))
 		}
 	}
@@ -99,7 +102,9 @@ func sum(x []float64) (total float64) {
 }
 
 // MeanBounds is the mean of x with its bounds, and the p-value of a limit: by
-// Student's t, with the variance that DesignEffect sees.
+// Student's t, with the variance that DesignEffect sees. Values that do not vary
+// have no error to go by; then all there is to say is that each of them was on
+// this side of the limit, which is a sign test.
 type MeanBounds struct {
 	Mean    float64
 	Error   float64 // standard error of Mean
@@ -118,14 +123,21 @@ func Mean(x []float64, clusters []uint32) MeanBounds {
 	for _, v := range x {
 		squares += (v - m.Mean) * (v - m.Mean)
 	}
+	if squares <= 1e-24*n*m.Mean*m.Mean {
+		return m // they differ by rounding at most
+	}
 	effect := DesignEffect(x, clusters, 0.95)
 	m.Error = math.Sqrt(effect * squares / max(n-1, 1) / n)
 	return m
 }
 
+// alike gives the probability that a fair coin lands on one side as often as
+// there are values.
+func (m MeanBounds) alike() float64 { return math.Pow(0.5, m.Freedom+1) }
+
 // Bounds gives the interval of the mean.
 func (m MeanBounds) Bounds(confidence float64) Interval {
-	if m.Freedom < 1 {
+	if m.Freedom < 1 || m.Error == 0 && m.alike() > 1-confidence {
 		return Whole()
 	}
 	reach := m.Error * Student(confidence, m.Freedom)
@@ -138,7 +150,7 @@ func (m MeanBounds) Above(limit float64) float64 {
 	case m.Freedom < 1:
 		return 1
 	case m.Error == 0 && m.Mean > limit:
-		return 0
+		return m.alike()
 	case m.Error == 0:
 		return 1
 	}
@@ -151,7 +163,7 @@ func (m MeanBounds) Below(limit float64) float64 {
 	case m.Freedom < 1:
 		return 1
 	case m.Error == 0 && m.Mean <= limit:
-		return 0
+		return m.alike()
 	case m.Error == 0:
 		return 1
 	}

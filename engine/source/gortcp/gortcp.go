@@ -28,7 +28,9 @@
 // response of a dropped request is not counted beside it. What GoReplay itself
 // does not capture, or gives up because a connection to here is slow, it tells
 // nobody; what reaches here is read without waiting for anything, so that it has
-// no reason to.
+// no reason to. It captures in batches, of up to two seconds where traffic is
+// thin, and when it is interrupted the last one is lost: let it run for a few
+// seconds more than what is to be recorded.
 package gortcp
 
 import (

@@ -82,9 +82,9 @@ func (s *Source) find(ctx context.Context) error {
 
 func (s *Source) unreachable(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) {
-		err = errors.New("no answer")
+		err = fmt.Errorf("no answer within %s", patience)
 	}
-	return fmt.Errorf("no broker of %s could be asked within %s; is the address right, and TLS and user as the brokers want them? %w", s.brokers, patience, err)
+	return fmt.Errorf("no broker of %s could be asked; is the address right, and TLS and user as the brokers want them? %w", s.brokers, err)
 }
 
 // offsets asks the leaders of all partitions where they begin or end.

@@ -13,12 +13,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/shadowaudit/shadowaudit/engine/http1"
+	"github.com/shadowaudit/shadowaudit/engine/source/accesslog"
 	"github.com/shadowaudit/shadowaudit/engine/traffic"
 )
 
@@ -182,6 +184,12 @@ func drive(t *testing.T, addr string) map[string]*traffic.Request {
 // collect takes as many exchanges as there were requests, and stops the source.
 func collect(t *testing.T, s *Source, n int) []*traffic.Exchange {
 	t.Helper()
+	return append(receive(t, s, n), drain(t, s)...)
+}
+
+// receive takes as many exchanges as there were requests.
+func receive(t *testing.T, s *Source, n int) []*traffic.Exchange {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	var xs []*traffic.Exchange
@@ -193,7 +201,7 @@ func collect(t *testing.T, s *Source, n int) []*traffic.Exchange {
 		}
 		xs = append(xs, x)
 	}
-	return append(xs, drain(t, s)...)
+	return xs
 }
 
 // same holds an exchange to the request that was sent, field by field in their
@@ -231,7 +239,12 @@ func nginx(t *testing.T) string {
 
 // startNginx runs nginx with the given contents of its http block.
 func startNginx(t *testing.T, path string, block func(port string) string) string {
-	dir := t.TempDir()
+	return startNginxIn(t, t.TempDir(), path, block)
+}
+
+// startNginxIn keeps what nginx writes in a folder, with its process id in the
+// file pid.
+func startNginxIn(t *testing.T, dir, path string, block func(port string) string) string {
 	return start(t, func(ctx context.Context, port string) *exec.Cmd {
 		conf := filepath.Join(dir, "nginx.conf")
 		user := ""
@@ -303,6 +316,134 @@ func TestNginx(t *testing.T) {
 	report(t, "nginx "+version(t, path, "-v"), s, len(sent))
 }
 
+// logFormat is that of the package comment.
+const logFormat = `log_format shadow escape=json '{"msec":"$msec","request_id":"$request_id","connection":"$connection",'
+    '"request_method":"$request_method","request_uri":"$request_uri","server_protocol":"$server_protocol",'
+    '"http_host":"$http_host","status":"$status","request_time":"$request_time",'
+    '"upstream_response_time":"$upstream_response_time"}';`
+
+// followLog opens a receiver that follows a log, which is not there yet.
+func followLog(t *testing.T, log string, format accesslog.Format) *Source {
+	t.Helper()
+	s, err := Open(Config{Name: "m", Listen: "127.0.0.1:0", Log: Log{Path: log, Format: format}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// answered holds what came out of a log to what the service answered.
+func answered(t *testing.T, xs []*traffic.Exchange, sent int, s *Source) {
+	t.Helper()
+	slowest := time.Duration(0)
+	for _, x := range xs {
+		switch {
+		case x.Response == nil:
+			t.Errorf("%s has no response", x.Request.Target)
+		case x.Response.Status != 200 || x.Timing.Kind != traffic.TimingProxy:
+			t.Errorf("%s: %d, %+v", x.Request.Target, x.Response.Status, x.Timing)
+		default:
+			slowest = max(slowest, x.Timing.Total)
+		}
+	}
+	n := int64(sent)
+	if c := s.Counts(); len(xs) != sent || c.Read != n || c.Paired != n || c.Records != n {
+		t.Errorf("%d exchanges of %d requests: %+v, %v", len(xs), sent, c, s.Warnings())
+	}
+	t.Logf("%d of %d requests with status and time, the slowest answer took %v", s.Counts().Paired, sent, slowest)
+}
+
+// reopen tells nginx that its logs were renamed, as logrotate does.
+func reopen(t *testing.T, pid string) {
+	t.Helper()
+	text, err := os.ReadFile(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(id, syscall.SIGUSR1); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestNginxWithLog adds the statuses that nginx logs, through a rotation, and
+// with the lines of subrequests that nginx may add.
+func TestNginxWithLog(t *testing.T) {
+	path := nginx(t)
+	for _, subrequests := range []string{"off", "on"} {
+		t.Run("log_subrequest "+subrequests, func(t *testing.T) {
+			dir := t.TempDir()
+			log := filepath.Join(dir, "shadow.log")
+			s := followLog(t, log, accesslog.NginxJSON)
+			app, _ := service(t)
+			addr := startNginxIn(t, dir, path, func(port string) string {
+				return fmt.Sprintf(`
+  %s
+  log_subrequest %s;
+  upstream app { server %s; keepalive 16; }
+  upstream shadowaudit { server %s; keepalive 64; }
+  server {
+    listen 127.0.0.1:%s;
+    access_log %s shadow;
+    location / { mirror /_shadow; proxy_set_header X-Request-Id $request_id; proxy_pass http://app; }
+    location = /_shadow {
+      internal;
+      proxy_pass http://shadowaudit$request_uri;
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+      proxy_set_header Host $http_host;
+      proxy_set_header X-Request-Id $request_id;
+      proxy_set_header X-Shadow-Client $remote_addr;
+      proxy_set_header X-Shadow-Conn $connection;
+    }
+  }`, logFormat, subrequests, app, s.Listening(), port, log)
+			})
+			sent := len(drive(t, addr))
+			xs := receive(t, s, sent)
+			if err := os.Rename(log, log+".1"); err != nil {
+				t.Fatal(err)
+			}
+			sent += len(drive(t, addr)) // nginx writes to the old file until it is told
+			reopen(t, filepath.Join(dir, "pid"))
+			sent += len(drive(t, addr))
+			if _, err := os.Stat(log); err != nil {
+				t.Error(err)
+			}
+			xs = append(xs, receive(t, s, sent-len(xs))...)
+			answered(t, append(xs, drain(t, s)...), sent, s)
+			report(t, "nginx "+version(t, path, "-v")+" with its log, log_subrequest "+subrequests, s, sent)
+		})
+	}
+}
+
+// TestEnvoyWithLog adds the statuses that Envoy logs in its default text.
+func TestEnvoyWithLog(t *testing.T) {
+	path := envoy(t)
+	dir := t.TempDir()
+	log, config := filepath.Join(dir, "access.log"), filepath.Join(dir, "envoy.yaml")
+	s := followLog(t, log, accesslog.Envoy)
+	other := listen(t)
+	app, _ := service(t)
+	addr := start(t, func(ctx context.Context, port string) *exec.Cmd {
+		text := envoyConfig(port, app, s.Listening(), other.Listening())
+		text = strings.Replace(text, "stat_prefix: in", fmt.Sprintf(`stat_prefix: in
+          access_log:
+          - name: envoy.access_loggers.file
+            typed_config: {"@type": type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog, path: %q}`, log), 1)
+		if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return exec.CommandContext(ctx, path, "-c", config, "--log-level", "error", "--concurrency", "2", "--disable-hot-restart", "--file-flush-interval-msec", "200")
+	})
+	sent := len(drive(t, addr))
+	answered(t, append(receive(t, s, sent), drain(t, s)...), sent, s)
+	report(t, "Envoy "+version(t, path, "--version")+" with its log", s, sent)
+}
+
 // TestNginxByDefault mirrors with as little configuration as works: over
 // HTTP/1.0, a connection for each request, with the upstream's name as host.
 func TestNginxByDefault(t *testing.T) {
@@ -336,13 +477,7 @@ func TestNginxByDefault(t *testing.T) {
 // TestEnvoy mirrors over HTTP/1.1 and over HTTP/2, and holds what was received
 // to what Envoy sent to the service.
 func TestEnvoy(t *testing.T) {
-	path := os.Getenv("ENVOY")
-	if path == "" {
-		path, _ = exec.LookPath("envoy")
-	}
-	if path == "" {
-		t.Skip("Envoy is not installed: name its program in ENVOY")
-	}
+	path := envoy(t)
 	app, got := service(t)
 	h1, h2 := listen(t), listen(t)
 	config := filepath.Join(t.TempDir(), "envoy.yaml")
@@ -394,6 +529,18 @@ func TestEnvoy(t *testing.T) {
 	}
 	report(t, "Envoy "+v+", HTTP/1.1", h1, len(sent))
 	report(t, "Envoy "+v+", HTTP/2", h2, len(sent))
+}
+
+func envoy(t *testing.T) string {
+	t.Helper()
+	path := os.Getenv("ENVOY")
+	if path == "" {
+		path, _ = exec.LookPath("envoy")
+	}
+	if path == "" {
+		t.Skip("Envoy is not installed: name its program in ENVOY")
+	}
+	return path
 }
 
 func envoyConfig(port, app, h1, h2 string) string {

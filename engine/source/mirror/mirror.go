@@ -1,7 +1,8 @@
 // Package mirror receives the requests that a proxy in front of a service sends
 // twice: once to the service, and once here. Every mirrored request becomes an
-// exchange without a response. The answer is always 204, given as soon as the
-// request is read, so that the proxy has nothing to wait for.
+// exchange, without a response unless there is a log that tells of it. The answer
+// is always 204, given as soon as the request is read, so that the proxy has
+// nothing to wait for.
 //
 // # What comes in
 //
@@ -60,6 +61,35 @@
 // timeouts matter: nginx keeps a client's connection busy until the mirror has
 // answered, and so bounds the harm of a machine that does not answer at all.
 //
+// # How to add what production answered
+//
+// The proxy that mirrors writes a line about every request into its access log,
+// with the status of the service's answer and the time that it took. Config.Log
+// names that log, which is followed as it grows, and a line is paired with the
+// mirrored request that has its id. For nginx:
+//
+//	log_format shadow escape=json '{"msec":"$msec","request_id":"$request_id","connection":"$connection",'
+//	  '"request_method":"$request_method","request_uri":"$request_uri","server_protocol":"$server_protocol",'
+//	  '"http_host":"$http_host","status":"$status","request_time":"$request_time",'
+//	  '"upstream_response_time":"$upstream_response_time"}';
+//	access_log /var/log/nginx/shadow.log shadow;
+//
+// with the X-Request-Id of the snippet above; buffer= needs flush=1s beside it, and
+// log_subrequest should stay off, as it is by default. With Envoy the default text
+// and Istio's JSON have the id (%REQ(X-REQUEST-ID)%).
+//
+// A request waits for its line, five seconds unless Config says otherwise, and
+// leaves without a response where none came. Requests of a session stay in their
+// order. The response is a status without fields, its body is missing, and the
+// time is that of the upstream, as the proxy measured it. A status of 204 in the
+// log of nginx is believed only at the end of the wait: with log_subrequest on, it
+// can be the one that was given here.
+//
+// The log is followed from its end at the time of Open, and through rotation: by
+// rename, with or without a pause before the new file is there, and by copying
+// and truncating, which may lose what is written in that moment. A log that does
+// not exist yet is waited for.
+//
 // # How to configure Envoy and Istio
 //
 //	route: { cluster: app, request_mirror_policies: [ { cluster: shadowaudit } ] }
@@ -71,13 +101,16 @@
 //
 // # What is lost, and how it is counted
 //
-//	Records = Read + Malformed + TruncatedRequests + NotHTTP + Dropped
+//	Records = Read + Malformed + TruncatedRequests + NotHTTP + Dropped + OrphanResponses
 //
 // once Next has returned io.EOF. A request is read; or malformed; or truncated,
 // because its sender stopped in the middle or its body is larger than 8 MiB; or
 // not HTTP beyond its first message: CONNECT and WebSocket; or dropped, because
 // the reader was too slow or too many bodies were under way at once. What the
-// proxy did not mirror is not known here.
+// proxy did not mirror is not known here, unless there is a log: a line of which
+// no request came is an orphan response, which most lines are where a share of the
+// traffic is mirrored, and a line that cannot be read is malformed. A line that was
+// paired is no record beside its request, and one without an HTTP request is none.
 package mirror
 
 import (
@@ -98,6 +131,7 @@ import (
 type Config struct {
 	Name   string // of the source block; every exchange carries it
 	Listen string // "host:port"; port 0 lets the system choose one
+	Log    Log    // of the proxy that mirrors; without a path there is none
 }
 
 // What a receiver allows its senders.
@@ -119,6 +153,9 @@ type Source struct {
 	room  room
 	read  atomic.Int64
 	tally tally
+	log   *follower // nil without a log
+
+	paired atomic.Int64
 
 	http2    *http.Server
 	handover *handover
@@ -142,23 +179,33 @@ var (
 )
 
 // Open listens. An error tells which address cannot be listened on, and wraps
-// that of package net.
+// that of package net; or what is wrong with the log.
 func Open(cfg Config) (*Source, error) {
+	log, err := openLog(cfg.Log)
+	if err != nil {
+		return nil, fmt.Errorf("cannot follow the access log of the proxy; name a regular file that this user may read, and how its lines are written: %w", err)
+	}
 	ln, err := net.Listen("tcp", cfg.Listen)
 	if err != nil {
+		log.close()
 		return nil, fmt.Errorf("cannot listen for mirrored requests; choose another address, or stop what uses it: %w", err)
 	}
-	return open(cfg.Name, ln), nil
+	return open(cfg.Name, ln, log), nil
 }
 
-func open(name string, ln net.Listener) *Source {
+func open(name string, ln net.Listener, log *follower) *Source {
 	s := &Source{
 		name:  name,
+		log:   log,
 		ln:    ln,
 		room:  room{size: roomForAll},
 		conns: make(map[*conn]bool),
 		quit:  make(chan struct{}),
 		done:  make(chan struct{}),
+	}
+	if log != nil {
+		log.pairs.deliver = s.put
+		go log.run()
 	}
 	s.serveHTTP2()
 	s.running.Go(s.accept)
@@ -170,6 +217,9 @@ func (s *Source) Next(ctx context.Context) (*traffic.Exchange, error) {
 	x, err := s.queue.Next(ctx)
 	if err == nil {
 		s.read.Add(1)
+		if x.Response != nil {
+			s.paired.Add(1)
+		}
 	}
 	return x, err
 }
@@ -177,7 +227,8 @@ func (s *Source) Next(ctx context.Context) (*traffic.Exchange, error) {
 // Listening is the address, with the port that the system chose.
 func (s *Source) Listening() string { return s.ln.Addr().String() }
 
-// Stop takes no new request in; those that have begun get a second to end.
+// Stop takes no new request in; those that have begun get a second to end, and so
+// do the lines of those that wait for theirs.
 func (s *Source) Stop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -197,6 +248,9 @@ func (s *Source) Stop() {
 	go func() {
 		s.stopHTTP2()
 		s.running.Wait()
+		if s.log != nil {
+			s.log.finish(time.Now().Add(stopGrace))
+		}
 		s.queue.End(nil)
 		close(s.done)
 	}()
@@ -211,6 +265,9 @@ func (s *Source) Close() error {
 	}
 	s.mu.Unlock()
 	s.http2.Close()
+	if s.log != nil {
+		s.log.hurry()
+	}
 	<-s.done
 	return nil
 }
@@ -295,6 +352,15 @@ func (s *Source) take(r *traffic.Request, at time.Time, peer string) {
 	}
 	x := &traffic.Exchange{Source: s.name, At: at.UTC(), Request: *r}
 	undo(x, peer)
+	if s.log != nil {
+		s.log.request(x)
+	} else {
+		s.put(x)
+	}
+}
+
+// put hands an exchange to the reader.
+func (s *Source) put(x *traffic.Exchange) {
 	if s.queue.Put(x) {
 		s.tally.accepted.Add(1)
 	}

@@ -85,7 +85,7 @@ func drain(t testing.TB, s *Source) []*traffic.Exchange {
 		xs = append(xs, x)
 	}
 	c := s.Counts()
-	if sum := c.Read + c.Malformed + c.TruncatedRequests + c.NotHTTP + c.Dropped; c.Records != sum {
+	if sum := c.Read + c.Malformed + c.TruncatedRequests + c.NotHTTP + c.Dropped + c.OrphanResponses; c.Records != sum {
 		t.Errorf("%d records, but their fates add up to %d: %+v", c.Records, sum, c)
 	}
 	if taken := s.room.taken.Load(); taken != 0 {
@@ -484,7 +484,7 @@ func (p *pipes) dial() net.Conn {
 func TestSlowSenders(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ln := newPipes()
-		s := open("m", ln)
+		s := open("m", ln, nil)
 		begin := time.Now()
 		slow, idle := ln.dial(), ln.dial()
 		go func() {
@@ -514,7 +514,7 @@ func TestSlowSenders(t *testing.T) {
 func TestStopLetsRequestsEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ln := newPipes()
-		s := open("m", ln)
+		s := open("m", ln, nil)
 		ends, hangs, idle := ln.dial(), ln.dial(), ln.dial()
 		half := "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nha"
 		io.WriteString(ends, half)
@@ -551,7 +551,7 @@ func TestStopLetsRequestsEnd(t *testing.T) {
 func TestCloseLeavesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ln := newPipes()
-		s := open("m", ln)
+		s := open("m", ln, nil)
 		for _, raw := range []string{"", "GET / HT", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"} {
 			c := ln.dial()
 			io.WriteString(c, raw)
@@ -591,7 +591,7 @@ func FuzzConnection(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		ln := newPipes()
-		s := open("m", ln)
+		s := open("m", ln, nil)
 		defer s.Close()
 		ln.conns <- memoryConn{bytes.NewReader(raw)}
 		for _, x := range drain(t, s) {

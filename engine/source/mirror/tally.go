@@ -26,13 +26,15 @@ func (s *Source) Counts() source.Counts {
 	t := &s.tally
 	c := source.Counts{
 		Read:              s.read.Load(),
+		Paired:            s.paired.Load(),
 		Malformed:         t.malformed.Load(),
 		Truncated:         t.truncated.Load(),
 		TruncatedRequests: t.truncated.Load(),
 		NotHTTP:           t.notHTTP.Load(),
 		Dropped:           s.queue.Dropped() + t.crowded.Load(),
 	}
-	c.Records = t.accepted.Load() + c.Malformed + c.TruncatedRequests + c.NotHTTP + c.Dropped
+	waiting := s.log.count(&c)
+	c.Records = t.accepted.Load() + waiting + c.Malformed + c.TruncatedRequests + c.NotHTTP + c.Dropped + c.OrphanResponses
 	return c
 }
 
@@ -52,5 +54,5 @@ func (s *Source) Warnings() []source.Warning {
 			j.Warn("", -1, fmt.Sprintf(w.text, w.n))
 		}
 	}
-	return j.Warnings()
+	return append(j.Warnings(), s.log.warnings()...)
 }

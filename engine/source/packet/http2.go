@@ -102,7 +102,9 @@ func (c *conn) upgrade(q call) {
 	s.lost = q.item == nil
 	c.h2.newest = 1
 	if x := q.item; x != nil && x.exchange != nil {
-		c.h2.upgradeSettings(x.exchange.Request.Header.Get("HTTP2-Settings"))
+		r := &x.exchange.Request
+		c.h2.upgradeSettings(r.Header.Get("HTTP2-Settings"))
+		r.Header = r.Header.Without("Upgrade", "HTTP2-Settings", "Connection") // the offer to this connection, and no part of the request
 	}
 }
 

@@ -173,11 +173,12 @@ func (rec *record) finish() {
 			t.crowded.Add(1)
 			return
 		}
-		if !s.queue.Put(x) {
+		cut := x.Response != nil && x.Response.Body.State == traffic.Truncated
+		if !s.queue.Put(x) { // from here on it is the reader's
 			return
 		}
 		t.accepted.Add(1)
-		if x.Response != nil && x.Response.Body.State == traffic.Truncated {
+		if cut {
 			t.responses.Add(1)
 		}
 	})

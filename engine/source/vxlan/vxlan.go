@@ -90,9 +90,9 @@ func Open(cfg Config) (*Source, error) {
 	conn, err := net.ListenUDP("udp", address)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("listen for VXLAN on %s: the port is in use, by another program or a vxlan device of this machine: %w", cfg.Listen, err)
+		return nil, fmt.Errorf("listen for VXLAN on %s: the port is in use, by another program or a vxlan device of this machine; stop that, or choose another port: %w", cfg.Listen, err)
 	case err != nil:
-		return nil, fmt.Errorf("listen for VXLAN on %s: %w", cfg.Listen, err)
+		return nil, fmt.Errorf("listen for VXLAN on %s; choose an address of this machine: %w", cfg.Listen, err)
 	}
 	s := &socket{conn: conn, vnis: cfg.VNIs, buffer: make([]byte, maxDatagram)}
 	s.granted = enlarge(conn, receiveBuffer)
