@@ -221,7 +221,7 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		conn.Close()
 		return
 	case has("slow") && strings.HasPrefix(r.URL.Path, s.faults["slow"]):
-		time.Sleep(40 * time.Millisecond)
+		time.Sleep(150 * time.Millisecond)
 	case has("errors") && hash(r.RequestURI)%20 == 0:
 		http.Error(w, "out of order", http.StatusServiceUnavailable)
 		return
