@@ -96,7 +96,8 @@ func (p *page) gates(gates []result.Gate) {
 	left := 0
 	for i, g := range all {
 		switch {
-		case g.worst.Verdict <= result.Pass:
+		case g.worst.Verdict <= result.Pass, g.worst.Observed == nil && g.worst.Reason == "no samples":
+			// the table has said it
 		case i >= maxBroken:
 			left++
 		default:
