@@ -85,6 +85,8 @@ type services struct{}
 type service struct {
 	faults map[string]string
 	answer []byte // what answer=FILE names
+	name   string
+	visits sync.Map // URI -> *atomic.Int64: how often it was asked for
 
 	mu    sync.Mutex
 	more  sync.Cond
@@ -100,7 +102,7 @@ type service struct {
 // hang, echo (answers with what it was sent), answer=FILE (answers with a file,
 // of the media type as=TYPE), and those of verdict_test.go.
 func serviceCmd(ts *testscript.TestScript, neg bool, args []string) {
-	s := &service{faults: map[string]string{}}
+	s := &service{faults: map[string]string{}, name: args[0]}
 	s.more.L = &s.mu
 	for _, f := range args[1:] {
 		name, value, _ := strings.Cut(f, "=")

@@ -2,7 +2,7 @@ package main
 
 import (
 	"encoding/json"
-	"math/rand/v2"
+	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -24,6 +25,14 @@ var verdictCmds = map[string]func(*testscript.TestScript, bool, []string){
 	"edit":      editCmd,
 	"reproduce": reproduceCmd,
 	"unpack":    unpackCmd,
+}
+
+// chance is a number for one answer: another one each time that a request comes,
+// and the same ones in every run of a test, in which a coin would fall badly now
+// and then.
+func (s *service) chance(uri string) uint64 {
+	visits, _ := s.visits.LoadOrStore(uri, new(atomic.Int64))
+	return hash(fmt.Sprint(s.name, uri, visits.(*atomic.Int64).Add(1)))
 }
 
 // verdictFaults are the faults about which verdicts can go wrong; it returns the
@@ -47,7 +56,7 @@ func (s *service) verdictFaults(r *http.Request, doc map[string]any) (status int
 		case "noisy":
 			n, _ := strconv.Atoi(value)
 			doc["served_by"] = "a"
-			if rand.N(max(n, 2)) == 0 {
+			if s.chance(r.RequestURI)%uint64(max(n, 2)) == 0 {
 				doc["served_by"] = "b"
 			}
 		case "drift":
