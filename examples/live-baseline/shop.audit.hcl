@@ -57,6 +57,7 @@ audit "shop" {
     metric       = latency.p95
     max          = "250ms"
     max_increase = "40ms"
+    decision     = point # two seconds of traffic decide little beyond chance; leave this out with more
   }
 
   gate "errors" {
