@@ -115,6 +115,9 @@ type walk struct {
 	out   []byte
 	done  int // how far data has been copied
 	stack []frame
+
+	removed bool // something is gone with its comma: the whole has to be looked at again
+	unsound bool // a value was replaced by what is none
 }
 
 // json scrubs JSON text: one value, or a sequence of them. It returns data
@@ -132,7 +135,7 @@ func (w *worker) json(data []byte, root where, sequence bool) (out []byte, ok bo
 		return data, true
 	}
 	out = append(j.out, data[j.done:]...)
-	if !w.valid(out) {
+	if j.unsound || j.removed && !w.valid(out) {
 		w.fail(unstable)
 	}
 	return out, true
@@ -430,6 +433,12 @@ func (j *walk) splice(start, end int, with string) {
 	j.out = append(j.out, j.data[j.done:start]...)
 	j.out = append(j.out, with...)
 	j.done = end
+	// A value in the place of a value leaves the text around it what it was.
+	if with == "" {
+		j.removed = true
+	} else if !jsontext.Value(with).IsValid() {
+		j.unsound = true
+	}
 }
 
 func (j *walk) scalar(at where, f *frame) bool {
