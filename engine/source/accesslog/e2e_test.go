@@ -127,6 +127,20 @@ func version(t *testing.T, program string, args ...string) string {
 	return regexp.MustCompile(`[a-zA-Z]+/[0-9.]+`).FindString(string(out))
 }
 
+// logged waits until a log has so many lines: a server writes them once it has
+// answered, and one that is stopped before does not.
+func logged(t *testing.T, path string, lines int) {
+	t.Helper()
+	for limit := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		text, _ := os.ReadFile(path)
+		if n := strings.Count(string(text), "\n"); n >= lines {
+			return
+		} else if time.Now().After(limit) {
+			t.Fatalf("%s has %d lines of %d", filepath.Base(path), n, lines)
+		}
+	}
+}
+
 func TestNginx(t *testing.T) {
 	v := version(t, "nginx", "-v")
 	dir := t.TempDir()
@@ -158,6 +172,8 @@ http {
 	for _, target := range targets {
 		statuses[target] = request(t, address, target)
 	}
+	logged(t, filepath.Join(dir, "json.log"), 2*len(targets)) // the subrequests as well
+	logged(t, filepath.Join(dir, "combined.log"), len(targets))
 	stop()
 	check(t, v, filepath.Join(dir, "json.log"), NginxJSON, statuses)
 	check(t, v, filepath.Join(dir, "combined.log"), Combined, statuses)
@@ -196,6 +212,7 @@ CustomLog D/combined.log combined
 	for _, target := range targets {
 		statuses[target] = request(t, address, target)
 	}
+	logged(t, filepath.Join(dir, "combined.log"), len(targets))
 	stop()
 	check(t, v, filepath.Join(dir, "combined.log"), Combined, statuses)
 }
