@@ -55,7 +55,7 @@ var rooms = []struct {
 	{"engine/source/mirror", append([]string{"engine/source", "engine/source/accesslog"}, stage...)},
 	{"engine/source/kafka", append([]string{"engine/source", "engine/source/message"}, stage...)},
 	{"engine/source/nats", append([]string{"engine/source", "engine/source/message"}, stage...)},
-	{"engine/source/envoy", []string{"engine/traffic"}},
+	{"engine/source/envoy", []string{"engine/http1", "engine/traffic"}},
 	{"engine/source/envoy/envoytest", nil},
 	{"engine/source/envoytap", append([]string{"engine/source", "engine/source/envoy"}, stage...)},
 	{"engine/source/extproc", append([]string{"engine/source", "engine/source/envoy"}, stage...)},

@@ -50,7 +50,7 @@ func ReadRequest(br *bufio.Reader, lim Limits) (*traffic.Request, error) {
 	}
 	method, rest, ok := strings.Cut(start, " ")
 	target, proto, ok2 := cutLast(rest, " ")
-	if !ok || !ok2 || target == "" || strings.ContainsAny(target, " \t") || !isToken(method) || !strings.HasPrefix(proto, "HTTP/") {
+	if !ok || !ok2 || target == "" || strings.ContainsAny(target, " \t") || !IsToken(method) || !strings.HasPrefix(proto, "HTTP/") {
 		return nil, malformed("bad request line")
 	}
 	r := &traffic.Request{Method: method, Target: target, Proto: proto, Header: fields}
@@ -327,7 +327,7 @@ func parseFields(text string, n int) (traffic.Header, error) {
 			continue
 		}
 		name, value, ok := strings.Cut(line, ":")
-		if !ok || !isToken(name) {
+		if !ok || !IsToken(name) {
 			return nil, malformed("bad field line")
 		}
 		fields = append(fields, traffic.Field{Name: name, Value: strings.Trim(value, " \t")})
@@ -348,8 +348,9 @@ func cutLast(s, sep string) (before, after string, found bool) {
 	return s, "", false
 }
 
-// isToken reports whether s is a token of RFC 9110 section 5.6.2.
-func isToken(s string) bool {
+// IsToken reports whether s is a token of RFC 9110 section 5.6.2, as methods and
+// names of fields are.
+func IsToken(s string) bool {
 	if s == "" {
 		return false
 	}

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/shadowaudit/shadowaudit/engine/http1"
 	"github.com/shadowaudit/shadowaudit/engine/traffic"
 )
 
@@ -26,7 +27,7 @@ func RequestLine(header, answer traffic.Header) (method, target, authority strin
 	if method == "CONNECT" || answer.Get(":status") == "101" {
 		return "", "", "", ErrNotHTTP
 	}
-	if !IsToken(method) || !IsVisible(target) || authority != "" && !IsVisible(authority) {
+	if !http1.IsToken(method) || !IsVisible(target) || authority != "" && !IsVisible(authority) {
 		return "", "", "", ErrShape
 	}
 	return method, target, authority, nil
@@ -68,7 +69,7 @@ func Fields(in traffic.Header, authority string) (traffic.Header, error) {
 	for _, f := range in {
 		switch {
 		case strings.HasPrefix(f.Name, ":"):
-		case !IsToken(f.Name) || strings.ContainsAny(f.Value, "\r\n\x00"):
+		case !http1.IsToken(f.Name) || strings.ContainsAny(f.Value, "\r\n\x00"):
 			return nil, ErrShape
 		case authority != "" && traffic.EqualName(f.Name, "Host"): // :authority is what Envoy goes by
 		default:
@@ -76,18 +77,6 @@ func Fields(in traffic.Header, authority string) (traffic.Header, error) {
 		}
 	}
 	return out, nil
-}
-
-// IsToken reports whether s is a token of RFC 9110 section 5.6.2.
-func IsToken(s string) bool {
-	for i := range len(s) {
-		c := s[i]
-		letter := c|0x20 >= 'a' && c|0x20 <= 'z'
-		if !letter && (c < '0' || c > '9') && strings.IndexByte("!#$%&'*+-.^_`|~", c) < 0 {
-			return false
-		}
-	}
-	return s != ""
 }
 
 // IsVisible reports whether s can stand in a request line.

@@ -6,6 +6,7 @@ import (
 
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"github.com/shadowaudit/shadowaudit/engine/http1"
 	"github.com/shadowaudit/shadowaudit/engine/traffic"
 )
 
@@ -98,7 +99,7 @@ func FuzzHeaderMap(f *testing.F) {
 		}
 		fields, _ := Fields(h, "shop")
 		for _, field := range fields {
-			if !IsToken(field.Name) {
+			if !http1.IsToken(field.Name) {
 				t.Errorf("odd field name in %x", b)
 			}
 		}

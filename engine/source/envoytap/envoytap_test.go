@@ -18,6 +18,7 @@ import (
 
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"github.com/shadowaudit/shadowaudit/engine/http1"
 	"github.com/shadowaudit/shadowaudit/engine/source"
 	"github.com/shadowaudit/shadowaudit/engine/source/envoy"
 	"github.com/shadowaudit/shadowaudit/engine/traffic"
@@ -413,7 +414,7 @@ func FuzzRecords(f *testing.F) {
 				break
 			}
 			log.Read++
-			if q := tap.current.Request; !envoy.IsToken(q.Method) || !envoy.IsVisible(q.Target) {
+			if q := tap.current.Request; !http1.IsToken(q.Method) || !envoy.IsVisible(q.Target) {
 				t.Error("odd request line")
 			}
 		}

@@ -17,6 +17,7 @@ import (
 
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"github.com/shadowaudit/shadowaudit/engine/http1"
 	"github.com/shadowaudit/shadowaudit/engine/source"
 	"github.com/shadowaudit/shadowaudit/engine/source/envoy"
 	"github.com/shadowaudit/shadowaudit/engine/traffic"
@@ -587,7 +588,7 @@ func FuzzStream(f *testing.F) {
 			if err != nil {
 				break
 			}
-			if !envoy.IsToken(x.Request.Method) || !envoy.IsVisible(x.Request.Target) || int64(len(x.Request.Body.Bytes)) > 64 {
+			if !http1.IsToken(x.Request.Method) || !envoy.IsVisible(x.Request.Target) || int64(len(x.Request.Body.Bytes)) > 64 {
 				t.Error("odd request")
 			}
 		}

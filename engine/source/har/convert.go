@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/shadowaudit/shadowaudit/engine/content"
+	"github.com/shadowaudit/shadowaudit/engine/http1"
 	"github.com/shadowaudit/shadowaudit/engine/traffic"
 )
 
@@ -111,7 +112,7 @@ func splitURL(s string) (authority, target string, ok bool) {
 }
 
 func (r *request) convert(out *traffic.Request, authority, target string) error {
-	if !isToken(r.Method) {
+	if !http1.IsToken(r.Method) {
 		return errors.New("method is not one of HTTP")
 	}
 	if !isVisible(target) || !isVisible(authority) {
@@ -152,7 +153,7 @@ func (r *request) fields(authority string, length int) (traffic.Header, error) {
 			sized = true
 			h.Value = strconv.Itoa(length)
 		}
-		if !isToken(h.Name) {
+		if !http1.IsToken(h.Name) {
 			return nil, errors.New("header with a name that is not one of HTTP")
 		}
 		out = appendLines(out, h)
@@ -278,7 +279,7 @@ func (p *postData) form() ([]byte, error) {
 func (r *response) convert(method string) *traffic.Response {
 	out := &traffic.Response{Status: r.Status, Reason: r.Reason, Proto: proto(r.Proto)}
 	for _, h := range r.Headers {
-		if isToken(h.Name) { // which leaves out the pseudo fields of HTTP/2
+		if http1.IsToken(h.Name) { // which leaves out the pseudo fields of HTTP/2
 			out.Header = appendLines(out.Header, h)
 		}
 	}
@@ -362,18 +363,6 @@ func proto(s string) string {
 		return "HTTP/3"
 	}
 	return strings.ToUpper(s)
-}
-
-// isToken reports whether s is a token of RFC 9110 section 5.6.2.
-func isToken(s string) bool {
-	for i := range len(s) {
-		c := s[i]
-		letter := c|0x20 >= 'a' && c|0x20 <= 'z'
-		if !letter && (c < '0' || c > '9') && strings.IndexByte("!#$%&'*+-.^_`|~", c) < 0 {
-			return false
-		}
-	}
-	return s != ""
 }
 
 // isVisible reports whether s can stand in a request line.

@@ -16,6 +16,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/shadowaudit/shadowaudit/engine/http1"
 	"github.com/shadowaudit/shadowaudit/engine/traffic"
 )
 
@@ -203,7 +204,7 @@ func (r *request) convert() (traffic.Request, error) {
 	out := traffic.Request{Method: r.Method, Target: r.Target}
 	var err error
 	switch {
-	case !isToken(r.Method):
+	case !http1.IsToken(r.Method):
 		return out, errMethod
 	case !isTarget(r.Target):
 		return out, errTarget
@@ -412,7 +413,7 @@ func namedHeaders(v jsontext.Value) (traffic.Header, error) {
 // appendField adds a field, or returns nil where it could break out of its line.
 func appendField(h traffic.Header, name, value string) traffic.Header {
 	value = strings.Trim(value, " \t")
-	if !isToken(name) || strings.ContainsFunc(value, isControl) {
+	if !http1.IsToken(name) || strings.ContainsFunc(value, isControl) {
 		return nil
 	}
 	return append(h, traffic.Field{Name: name, Value: value})
@@ -426,18 +427,4 @@ func isTarget(s string) bool {
 		return false
 	}
 	return strings.HasPrefix(s, "/") || s == "*" || strings.HasPrefix(s, "http://") || strings.HasPrefix(s, "https://")
-}
-
-// isToken reports whether s is a token of RFC 9110 section 5.6.2.
-func isToken(s string) bool {
-	for i := range len(s) {
-		c := s[i]
-		switch {
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9':
-		case strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0:
-		default:
-			return false
-		}
-	}
-	return s != ""
 }

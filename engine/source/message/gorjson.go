@@ -71,7 +71,7 @@ func (r *gorRecord) exchange() (*traffic.Exchange, error) {
 	switch {
 	case err != nil || at < 0:
 		return nil, errTime
-	case !isToken(r.Method):
+	case !http1.IsToken(r.Method):
 		return nil, errMethod
 	case !isTarget(r.URL):
 		return nil, errTarget

@@ -3,6 +3,7 @@ package receive
 import (
 	"strings"
 
+	"github.com/shadowaudit/shadowaudit/engine/http1"
 	"github.com/shadowaudit/shadowaudit/engine/traffic"
 )
 
@@ -11,7 +12,7 @@ import (
 // own when the request is sent again.
 func sound(x *traffic.Exchange) bool {
 	r := &x.Request
-	if !isToken(r.Method) || r.Target == "" || strings.ContainsFunc(r.Target, func(c rune) bool { return c <= ' ' || c == 0x7f }) {
+	if !http1.IsToken(r.Method) || r.Target == "" || strings.ContainsFunc(r.Target, func(c rune) bool { return c <= ' ' || c == 0x7f }) {
 		return false
 	}
 	if !plain(r.Proto) || !soundFields(r.Header) || !soundFields(r.Trailer) || !soundTiming(&x.Timing) {
@@ -23,7 +24,7 @@ func sound(x *traffic.Exchange) bool {
 
 func soundFields(h traffic.Header) bool {
 	for i := range h {
-		if !isToken(h[i].Name) || strings.ContainsAny(h[i].Value, "\r\n\x00") {
+		if !http1.IsToken(h[i].Name) || strings.ContainsAny(h[i].Value, "\r\n\x00") {
 			return false
 		}
 	}
@@ -41,11 +42,4 @@ func soundTiming(t *traffic.Timing) bool {
 // plain reports whether a text has no line break and no other control character.
 func plain(s string) bool {
 	return !strings.ContainsFunc(s, func(c rune) bool { return c < ' ' || c == 0x7f })
-}
-
-// isToken reports whether s is a token (RFC 9110 section 5.6.2).
-func isToken(s string) bool {
-	return s != "" && !strings.ContainsFunc(s, func(c rune) bool {
-		return c <= ' ' || c >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, c)
-	})
 }
